@@ -65,9 +65,16 @@ def make_film(folder: Path, frames: int, size: int) -> Film:
     file = folder / f"film{size}.npy"
     if not file.exists():
         settings = SimulationSettings(
-            frames=FILM, rows=size, columns=size, events=max(4, size * size // 2000),
-            snr=4.0, motion=1.5, seed=2, frame_rate=10.0, bleach_fraction=0.0,
-        )  # fmt: skip
+            frames=FILM,
+            rows=size,
+            columns=size,
+            events=max(4, size * size // 2000),
+            snr=4.0,
+            motion=1.5,
+            seed=2,
+            frame_rate=10.0,
+            bleach_fraction=0.0,
+        )
         movie = np.asarray(Simulator(settings).movie(0, FILM))
         np.save(file, movie.astype(np.uint16))
     return Film(file, frames)

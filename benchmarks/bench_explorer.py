@@ -88,7 +88,11 @@ def _measure(name: str, path: Path, frames: int, goal: str) -> None:
 
 
 def _measure_previews() -> None:
-    """Time a preview of 100 x 128 x 128: process started now, kernels loaded, again."""
+    """Time previews of 100 x 128 x 128 of each stage, without and with loaded kernels.
+
+    The first preview of a process that is just started, the first one after the page
+    loaded the kernels, and the next ones.
+    """
     from astrocast.explorer.server.project import Project
     from astrocast.explorer.server.tuning import PreviewRequest, plan_crop
     from astrocast.explorer.server.worker import Worker
@@ -101,20 +105,26 @@ def _measure_previews() -> None:
         write_simulation(settings, path, truth=False)
         project = Project(path)
         area = {"frames": (20, 120), "rows": (10, 138), "columns": (10, 138)}
-        wanted = PreviewRequest(settings=project.settings, stage="detection", **area)
-        crop = plan_crop(project, wanted)
+        crops = {}
+        for stage in ("detection", "delta", "motion"):
+            wanted = PreviewRequest(settings=project.settings, stage=stage, **area)
+            crops[stage] = plan_crop(project, wanted)
         project.close()
-        for warm in (False, True):
+        for stage, crop in crops.items():
             worker = Worker()
-            if warm:  # as `astrocast explore` does while the page is loading
-                worker.start()
-                worker.perform("builtins:repr", 0, lambda *_: None)
-            times = [_preview(worker, crop) for _ in range(6 if warm else 1)]
-            name = "kernels loaded before" if warm else "process and kernels not loaded"
-            _report_preview(f"first preview, {name}", times[:1])
-            if warm:
-                _report_preview("next previews", times[1:])
+            times = [_preview(worker, crop)]
+            _report_preview(f"{stage}, process just started", times, goal="")
             worker.close()
+        worker = Worker()
+        worker.start()  # as `astrocast explore` does while the page is loading
+        worker.perform(
+            "astrocast.explorer.server.preview:warm_up", None, lambda *_: None
+        )
+        for stage, crop in crops.items():
+            times = [_preview(worker, crop) for _ in range(6)]
+            _report_preview(f"{stage}, first after the start of the page", times[:1])
+            _report_preview(f"{stage}, next", times[1:])
+        worker.close()
 
 
 def _preview(worker: Any, crop: Any) -> tuple[float, float]:
@@ -134,10 +144,12 @@ def _preview(worker: Any, crop: Any) -> tuple[float, float]:
     return time.perf_counter() - begin, cpu() - before
 
 
-def _report_preview(title: str, times: list[tuple[float, float]]) -> None:
+def _report_preview(
+    title: str, times: list[tuple[float, float]], goal: str = "goal: 2 s"
+) -> None:
     seconds, cpu = (statistics.median(column) for column in zip(*times, strict=True))
     text = f"{seconds:6.2f} s ({cpu:.2f} CPU s)"
-    line(f"100 x 128 x 128: {title}", text, "goal: 2 s")
+    line(f"preview of 100 x 128 x 128: {title}", text, goal)
 
 
 def _report(title: str, times: list[float], goal: str) -> None:

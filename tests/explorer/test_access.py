@@ -85,6 +85,18 @@ def test_other_computers_need_a_token_of_some_length(host: str) -> None:
     check_host(host, "long-enough-for-a-secret")
 
 
+@pytest.mark.parametrize("token", ["", "with space", "a;b", "schlüssel", "x" * 300])
+def test_a_token_that_no_cookie_can_contain_is_refused(token: str) -> None:
+    with pytest.raises(InvalidValueError, match="--token"):
+        check_host("127.0.0.1", token)
+
+
+def test_a_root_that_is_not_a_folder_is_said(bare: Path, tmp_path: Path) -> None:
+    for root in (tmp_path / "missing", bare):
+        with pytest.raises(InvalidValueError, match=f"--root {root} is not a folder"):
+            Workspace(bare, root=root)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_computer_needs_none(host: str) -> None:
     check_host(host, None)

@@ -40,7 +40,7 @@ SEEN = {
 def colours(name: str) -> list[str]:
     """Return the colours of a table of colours.js."""
     text = SCRIPT.read_text(encoding="utf-8")
-    found = re.search(rf"export const {name} = ([\[{{].*[\]}}]);", text)
+    found = re.search(rf"export const {name} = ([\[{{].*?[\]}}]);", text, re.DOTALL)
     assert found is not None
     return re.findall(r"#[0-9A-Fa-f]{6}", found[1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 
 from astrocast.analysis import Events
+from astrocast.events.curation import Decision
+from astrocast.explorer.server.project import Project
+from astrocast.io.stores.curation import now
 from astrocast.io.stores.event_table import read_events
 
 BASE = "/api/projects/0"
@@ -173,6 +177,37 @@ def test_decisions_about_another_detection_do_not_count(
     found = events_of(serve(Workspace(run)))
     assert found["other_decisions"] == 1
     assert set(column(found, "curation").values()) == {""}
+
+
+def test_decisions_at_the_same_time_give_different_numbers(client: Any) -> None:
+    """Two tabs draw at once: no two events have one number."""
+    square = [[10, 10], [10, 14], [13, 14], [13, 10]]
+
+    def draw(first: int) -> int:
+        body = {"polygon": square, "first": first, "last": first + 1}
+        [made] = client.post(f"{BASE}/drawings", json=body).json()["made"]
+        return int(made)
+
+    before = events_of(client)["events"]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(draw, range(0, 40, 5)))
+    assert len(set(made)) == 8
+    found = events_of(client)
+    assert sorted(found["events"]) == sorted([*before, *made])
+    first = column(found, "z0")
+    assert [first[event] for event in made] == list(range(0, 40, 5))
+
+
+def test_what_a_request_has_read_stays_while_another_decides(run: Path) -> None:
+    project = Project(run)
+    before = project.events
+    assert before is not None
+    numbers, outlines = before.numbers.tolist(), before.outlines(None).points.copy()
+    project.decide(Decision("merge", now(), tuple(numbers[:2]), made=()))
+    assert before.numbers.tolist() == numbers
+    np.testing.assert_array_equal(before.outlines(None).points, outlines)
+    assert project.events.numbers.tolist() == numbers[2:]
+    project.close()
 
 
 @pytest.mark.parametrize("frame", [0, 119])

@@ -19,11 +19,20 @@ NAMES = "event_id,kind,z0,z1,x0,y0,v_area,snr,confidence"
 
 def write_state(folder: Path, **values: Any) -> None:
     state = {
-        "status": "watching", "frames": 900, "done": 890, "seconds": 29.7,
-        "behind_s": 0.3, "events": 3, "frame_rate": 30.0, "bad_frames": 2,
-        "largest_shift_px": 1.25, "skipped": [], "latency_median_s": 1.1,
-        "rate_bin_s": 10, "rates": [0, 1, 2],
-    }  # fmt: skip
+        "status": "watching",
+        "frames": 900,
+        "done": 890,
+        "seconds": 29.7,
+        "behind_s": 0.3,
+        "events": 3,
+        "frame_rate": 30.0,
+        "bad_frames": 2,
+        "largest_shift_px": 1.25,
+        "skipped": [],
+        "latency_median_s": 1.1,
+        "rate_bin_s": 10,
+        "rates": [0, 1, 2],
+    }
     path = folder / "state.json"
     path.write_text(json.dumps(state | values), encoding="utf-8")
 

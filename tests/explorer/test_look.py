@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from astrocast.explorer.server.frames import FrameCache
 from astrocast.explorer.server.workspace import Workspace
+from astrocast.io.memory import ArrayRecording
 from astrocast.io.stores.event_table import read_events
 from astrocast.kernels.frames.contrast import map_contrast
 
@@ -154,10 +156,31 @@ def test_smaller_frames_are_sent_on_request(client: Any) -> None:
     assert refused.status_code == 422
 
 
+def test_a_block_read_before_a_change_is_not_shown_after_it() -> None:
+    cache = FrameCache()
+
+    class Changing(ArrayRecording):
+        def read(self, start: int, stop: int, *area: slice) -> Any:
+            block = super().read(start, stop, *area)
+            cache.clear()  # an answer of the user arrives while the block is read
+            return block
+
+    movie = Changing(np.zeros((4, 3, 3), np.float32))
+    cache.frames("dff", movie, 0, 4)
+    after = ArrayRecording(np.ones((4, 3, 3), np.float32))
+    assert (cache.frames("dff", after, 0, 4) == 1).all()
+    cache.close()
+
+
+def test_a_trace_has_no_parameter_without_effect(client: Any) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    found = paths["/api/projects/{project}/events/{event}/trace"]["get"]["parameters"]
+    assert {p["name"] for p in found} == {"project", "event", "layer"}
+
+
 @pytest.mark.parametrize("missing", [False, True])
 def test_the_quick_background_is_the_same_for_a_part(missing: bool) -> None:
     from astrocast.explorer.server.computed import QuickChange
-    from astrocast.io.memory import ArrayRecording
 
     movie = np.random.default_rng(0).normal(100, 5, (30, 40, 50)).astype(np.float32)
     if missing:

@@ -169,7 +169,7 @@ def test_regions_are_painted_saved_and_loaded(
     page.get_by_label("Remove axis 1").click()
     anna.until("explorer.store.get().regions.length === 2")
     page.set_input_files("input[type=file]", tmp_path / "regions.geojson")
-    page.wait_for_selector("text=1 region loaded; 2 there already")
+    page.wait_for_selector("text=1 region loaded; 2 existed already")
     names = {r["name"] for r in anna.get("explorer.store.get().regions")}
     assert names == {"cell 1", "exclusion 1", "axis 1"}
     stored = json.loads((run / "recording.regions.geojson").read_text())
@@ -225,7 +225,7 @@ def test_the_table_is_filtered_and_sorted_by_any_column(anna: Any) -> None:
     page.click("#tab-events")
     page.select_option("[aria-label='Column to filter by']", "v_area")
     sizes = sorted(anna.get("explorer.column('v_area').values"))
-    page.get_by_label("Least, or text").fill(str(sizes[2]))
+    page.get_by_label("Lowest value, or text").fill(str(sizes[2]))
     page.get_by_role("button", name="Add", exact=True).click()
     anna.until(f"explorer.table.order().length === {len(sizes) - 2}")
     page.locator("th button", has_text="v_area").click()
@@ -343,7 +343,7 @@ def test_a_bare_recording_asks_for_what_it_does_not_say(
     banner.get_by_label("Frame rate").fill("4")
     banner.get_by_label("Pixel size").fill("0.5")
     banner.get_by_label("Camera offset").fill("100")
-    banner.get_by_role("button", name="Keep").click()
+    banner.get_by_role("button", name="Save").click()
     person.until(
         "window.explorer?.info.frame_rate === 4 && document.body.dataset.ready"
     )

@@ -99,9 +99,16 @@ def test_lines_of_a_crop_move_as_those_of_the_recording(
     for bidi in (3, -3):
         settings = RunSettings.checked(motion={"bidi": bidi, "max_shifts": 8})
         crop = Crop(
-            "motion", settings, path, "data/ch0", None,
-            (first, first + 64), (10, 90), (0, 20), None,
-        )  # fmt: skip
+            "motion",
+            settings,
+            path,
+            "data/ch0",
+            None,
+            (first, first + 64),
+            (10, 90),
+            (0, 20),
+            None,
+        )
         numbers = preview(crop)["numbers"]
         found[bidi] = numbers["crispness before"]
     # where lines are not aligned, the blur of the mean image mixes two places
@@ -146,7 +153,14 @@ def test_a_run_from_the_page_is_the_run_of_the_command_line(
     client = serve(Workspace(run))
     settings = in_force(client)["settings"]
     body = {"settings": settings, "name": "again"}
-    job = wait_for(client, client.post(f"{BASE}/runs", json=body).json())
+    started = client.post(f"{BASE}/runs", json=body).json()
+    found = client.get(f"{BASE}/runs").json()
+    assert found["running"] == {"again": started["name"]}
+    assert found["unfinished"] == []
+    assert found["name"] not in ("run", "again")
+    twice = client.post(f"{BASE}/runs", json=body)
+    assert "already in progress" in twice.json()["message"]
+    job = wait_for(client, started)
     assert job["status"] == "done", job["message"]
     mine, other = (p / "recording.ch0.roi" for p in (run.parent / "again", run))
     for name in ("events.parquet", "events.csv", "time_map.npy", "event_map.tiff"):
@@ -199,11 +213,36 @@ def test_a_stopped_run_goes_on(first_run: Path, tmp_path: Path) -> None:
     from astrocast.explorer.server.whole_run import _prepare
 
     _prepare(wanted)  # the server died here
-    [found] = unfinished_runs(tmp_path)
+    [found], damaged = unfinished_runs(tmp_path)
+    assert damaged == {}
     assert found.output == wanted.output
     assert found.settings == wanted.settings
     assert perform(found)["events"] > 0
-    assert unfinished_runs(tmp_path) == []
+    assert unfinished_runs(tmp_path) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"source": "/data/mov',
+        "[]",
+        '{"source": "a", "settings": {"detection": {"method": "none"}}}',
+    ],
+)
+def test_a_damaged_note_of_a_stopped_run_is_a_message(
+    run: Path, serve: Any, text: str
+) -> None:
+    (run.parent / "broken.unfinished.json").write_text(text)
+    client = serve(Workspace(run))
+    found = client.get(f"{BASE}/runs")
+    assert found.status_code == 200
+    assert found.json()["unfinished"] == []
+    [(name, why)] = found.json()["damaged"].items()
+    assert name == "broken"
+    assert "broken.unfinished.json is damaged" in why
+    body = {"settings": {}, "name": "broken"}
+    answer = client.post(f"{BASE}/runs", json=body)
+    assert (answer.status_code, answer.json()["message"]) == (422, why)
 
 
 def test_a_preview_can_be_stopped(tuner: Any) -> None:

@@ -98,7 +98,8 @@ def test_averages_have_a_line_and_a_band_per_group() -> None:
 
 def test_an_average_stops_where_few_traces_reach() -> None:
     ax = average_trace([np.ones(5)] * 9 + [np.ones(50)])
-    assert len(ax.lines[0].get_xdata()) == 5
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), range(5))
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), np.ones(5))
 
 
 def test_one_name_per_trace_is_needed() -> None:

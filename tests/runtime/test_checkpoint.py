@@ -47,3 +47,25 @@ def test_a_missing_array_is_a_block_that_is_not_finished(tmp_path: Path) -> None
     store.save("block", one=ONE)
     assert store.load("block", "three") is None
     assert store.load("other", "one") is None
+
+
+def test_the_latest_blocks_are_kept_in_memory_as_long_as_their_file_exists(
+    tmp_path: Path,
+) -> None:
+    store = BlockStore(tmp_path, memory=3 * 4 * TWO.nbytes)
+    for name in ("a", "b", "large"):
+        store.save(name, one=TWO + len(name), **({"two": ONE} if name > "b" else {}))
+    (tmp_path / "large.npz").write_bytes(b"damaged")
+    assert store.load("large") is None  # too large to be kept
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.npz").write_bytes(b"changed, but this process knows it")
+        found = store.load(name, "one")
+        assert found is not None
+        np.testing.assert_array_equal(found["one"], TWO + 1)
+        assert store.load(name, "three") is None
+    (tmp_path / "a.npz").unlink()
+    assert store.load("a") is None
+    for name in "cdefghijklmnop":  # displaces the oldest
+        store.save(name, one=TWO)
+    assert store.load("b") is None
+    assert BlockStore(tmp_path, memory=1000).load("p", "one") is not None

@@ -174,9 +174,10 @@ def test_parts_of_wide_frames_give_the_same_bytes(
     monkeypatch.setattr(tiles, "SIDE", 24)
     monkeypatch.setattr(rectangles, "RECTANGLE_BYTES", 4000)
     monkeypatch.setattr(
-        rectangles, "plan_rectangles",
+        rectangles,
+        "plan_rectangles",
         lambda *args: plan_rectangles(*args, budget=4000),
-    )  # fmt: skip
+    )
     there = files_of(run_stages(store[0], tmp_path / "cluster"))
     assert {"SearchTile", "CopyRectangle"} < set(tasks)
     client.close()
@@ -405,9 +406,13 @@ def test_piecewise_motion_gives_the_same_bytes(
             client.close()
         motion = MotionCorrection(logging_level=40)
         motion.run(
-            store[0], "data/ch0", max_shifts=(5, 5), pw_rigid=True,
-            strides=(16, 16), overlaps=(8, 8),
-        )  # fmt: skip
+            store[0],
+            "data/ch0",
+            max_shifts=(5, 5),
+            pw_rigid=True,
+            strides=(16, 16),
+            overlaps=(8, 8),
+        )
         motion.save(tmp_path / f"{name}.zarr", "mc/ch0", chunks=(16, 24, 40))
         assert motion.registration.fields is not None
     assert {"EstimateTask", "MoveBack"} <= set(tasks)
@@ -445,9 +450,12 @@ def test_a_network_is_evaluated_by_workers(
                 if name == "here":
                     client.close()
                 generator.infer(
-                    network, output=tmp_path / f"{name}.zarr", out_loc="x",
-                    engine=engine, chunk_size=16,
-                )  # fmt: skip
+                    network,
+                    output=tmp_path / f"{name}.zarr",
+                    out_loc="x",
+                    engine=engine,
+                    chunk_size=16,
+                )
     assert "PredictFrames" in tasks
     there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
     for files in (there, here):  # says when it was made
@@ -523,9 +531,11 @@ def test_a_run_from_s3_to_s3_on_workers(
             client.close()
         movies = f"{s3_bucket}/{name}" if name == "there" else None
         settings = RunSettings.checked(
-            frame_rate=10.0, movies=movies, storage="zarr",
+            frame_rate=10.0,
+            movies=movies,
+            storage="zarr",
             conversion={"loc_in": "data/ch0"},
-        )  # fmt: skip
+        )
         with open_recording(source, "data/ch0") as recording:
             result = run_recording(recording, tmp_path / name, settings)
             assert "detection" in result.computed

@@ -79,9 +79,10 @@ def test_parts_of_frames_are_those_of_whole_frames(
     monkeypatch.setattr(baselines, "IMAGES_BYTES", 0)
     monkeypatch.setattr(rectangles, "RECTANGLE_BYTES", 4 * 40 * 16 * 20)
     monkeypatch.setattr(
-        rectangles, "plan_rectangles",
+        rectangles,
+        "plan_rectangles",
         lambda *args: plan_rectangles(*args, budget=4 * 40 * 16 * 20),
-    )  # fmt: skip
+    )
     monkeypatch.setattr(
         rectangles.CopyRectangle,
         "__call__",

@@ -235,6 +235,10 @@ def test_every_preset_can_be_planned():
     for name in ("mixed", "cell_waves", "repeats", "domains"):
         plan = Simulator(SimulationSettings.preset(name, seed=2))
         assert len(plan.events) == plan.settings.event_count
+        # each event has voxels, and its peak lies in the recording
+        assert len(plan.voxels) == len(plan.events)
+        assert min(map(len, plan.voxels)) > 0
+        assert plan.events["peak"].between(0, plan.settings.frames - 1).all()
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def test_the_cohort_holds_the_events_of_all_runs(study: Path):
     few = cohort.read(["z0"], where={"z0": (None, 20), "recording": ["one"]})
     assert len(few) == ((expected["z0"] <= 20) & (expected["recording"] == "one")).sum()
     assert len(pd.read_csv(study / "events.csv")) == len(expected)
-    with pytest.raises(DatasetNotFoundError, match="no columns nothing; it has"):
+    with pytest.raises(
+        DatasetNotFoundError, match="the cohort has no column 'nothing'; it has"
+    ):
         cohort.read(["nothing"])
 
 

@@ -22,7 +22,7 @@ from astrocast.events.array_columns import as_masks
 from astrocast.events.required import column_of, require_columns
 from astrocast.events.schema import INDEX
 from astrocast.io.stores.curation import read_curation
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import TABLE, list_stores
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.legacy import LEGACY_TABLE, read_legacy_events
 from astrocast.kernels.masks.contours import mask_contours
@@ -83,7 +83,7 @@ def find_store(directory: Path) -> Path:
     """
     if (directory / TABLE).is_file() or not directory.is_dir():
         return directory
-    stores = sorted(p.parent for p in directory.glob(f"*.roi/{TABLE}"))
+    stores = list_stores(directory)
     if len(stores) > 1:
         raise InvalidValueError(
             f"{directory} has events of several channels; give one of"

@@ -25,7 +25,7 @@ from astrocast.analysis.times import add_times, one_per_recording
 from astrocast.analysis.video import Video, inferred_loc, inferred_path
 from astrocast.errors import AstrocastError, InvalidValueError, RecordingNotFoundError
 from astrocast.io.recording import Metadata
-from astrocast.io.stores.event_store import read_meta
+from astrocast.io.stores.event_store import name_of_store, read_meta
 
 
 class Source:
@@ -123,9 +123,7 @@ def recording_names(directories: Sequence[Path]) -> list[str]:
     >>> recording_names([Path("a/x.roi"), Path("b/x.roi"), Path("b/y.roi")])
     ['a/x', 'b/x', 'y']
     """
-    parts = [
-        (*d.resolve().parts[:-1], d.name.removesuffix(".roi")) for d in directories
-    ]
+    parts = [(*d.resolve().parts[:-1], name_of_store(d)) for d in directories]
     counts = Counter(p[-1] for p in parts)
     names = []
     for own in parts:

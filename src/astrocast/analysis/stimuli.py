@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import DatasetNotFoundError, FormatError, InvalidValueError
-from astrocast.events.required import require_columns
+from astrocast.events.required import require_columns, require_names
 from astrocast.kernels.point_process.stimulus import (
     bootstrap_band,
     peri_stimulus_counts,
@@ -87,10 +87,7 @@ def read_triggers(path: str | Path, column: str | None = None) -> NDArray[np.flo
             " the column that contains the triggers"
         )
     chosen = names[0] if column is None else column
-    if chosen not in names:
-        raise DatasetNotFoundError(
-            f"{path} has no column {chosen!r} of numbers; it has {', '.join(names)}"
-        )
+    require_names([chosen], names, f"{path}, among its numbers,")
     values = numbers[numbers.columns[names.index(chosen)]].to_numpy(float)
     return np.sort(values[np.isfinite(values)])
 

@@ -11,7 +11,7 @@ from astrocast.analysis.loading import check_slice
 from astrocast.errors import AstrocastError, RecordingNotFoundError
 from astrocast.io import open_recording
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.stores.event_store import read_meta
+from astrocast.io.stores.event_store import name_of_store, read_meta
 from astrocast.io.views import SlicedRecording, lazy_array
 
 #: suffixes that ``data="infer"`` tries, in this order
@@ -106,7 +106,7 @@ class Video:
 def inferred_path(directory: Path) -> Path:
     """Return the path of the recording with the same stem beside an event store."""
     # <stem>.<last part of loc>.roi, or <stem>.roi; the stem may contain dots
-    stem = directory.name.removesuffix(".roi")
+    stem = name_of_store(directory)
     for name in dict.fromkeys([stem, stem.rsplit(".", 1)[0]]):
         for suffix in INFERRED_SUFFIXES:
             path = directory.with_name(name + suffix)

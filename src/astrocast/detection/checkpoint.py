@@ -24,12 +24,15 @@ from astrocast.io.writing.lock import OutputLock
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.cluster import connected_client, sees_folder
 from astrocast.runtime.fingerprint import compare_results, describe_result
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.runtime.provenance import write_json
 
 #: increase it when the events of the same recording change
-ALGORITHM_VERSION = 7
+ALGORITHM_VERSION = 9
 #: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
+#: bytes of the latest blocks that are kept in memory: events are read many times
+_KEPT_IN_MEMORY = 24 << 20
 RUN = "run.json"
 LOCK = "run.lock"
 
@@ -85,7 +88,7 @@ class Checkpoint:
         else:
             self.blocks.mkdir(parents=True)
             write_json(self.path / RUN, identity)
-        self._finished = BlockStore(self.blocks)
+        self._finished = BlockStore(self.blocks, scale_to_memory(_KEPT_IN_MEMORY))
 
     def _resume(self, identity: dict[str, Any]) -> None:
         """Continue the run in an existing directory, or raise an error."""

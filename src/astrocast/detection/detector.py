@@ -31,7 +31,7 @@ from astrocast.errors import (
     OutputExistsError,
     stack_level,
 )
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, last_part
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import store_path
 from astrocast.runtime.instance_logger import instance_logger
@@ -75,7 +75,7 @@ class Detector:
         else:
             # for a URL: its last part; results are written to the current directory
             name = str(input_path)
-            self.input_path = Path(name.rsplit("/", 1)[-1] if is_url(name) else name)
+            self.input_path = Path(last_part(name) if is_url(name) else name)
             self._source = name if is_url(name) else self.input_path
         self.output = Path(output) if output is not None else None
         self.logger = instance_logger("astrocast.detection", logging_level)

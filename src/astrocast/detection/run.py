@@ -234,7 +234,7 @@ def _measure_for_publication(
 
     ``is_raw``: the recording contains fluorescence, unless its attributes state dF.
     """
-    movies = _choose_movies(recording, known, segmentation, is_raw)
+    movies = _choose_movies(recording, known, segmentation, is_raw, pool)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:
         measures = measure_footprints(
             movies, segmentation, event_runs(segmentation), pool, advance
@@ -259,6 +259,7 @@ def _choose_movies(
     known: DetectionInputs,
     segmentation: Segmentation,
     is_raw: bool,
+    pool: Executor | None,
 ) -> MeasuredMovies:
     """Return the movies for amplitudes: dF and, if available, fluorescence."""
     signal = known.signal or recording
@@ -269,5 +270,5 @@ def _choose_movies(
         relative = known.signal_kind == "dFF"
         return MeasuredMovies(signal, fluorescence, relative=relative)
     with track("detection: mean image", recording.shape[0]) as advance:
-        reference = mean_image(signal, segmentation.blocks, advance)
+        reference = mean_image(signal, segmentation.blocks, advance, pool)
     return MeasuredMovies(signal, signal, reference)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from astrocast.errors import DatasetNotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def require_columns(
@@ -29,13 +30,37 @@ def require_columns(
     error
         Class of the error.
     """
-    missing = [name for name in names if name not in table]
+    require_names(names, table.columns, "the table", purpose, error)
+
+
+def require_names(
+    names: Iterable[str],
+    present: Iterable[Any],
+    what: str,
+    purpose: str = "",
+    error: type[Exception] = DatasetNotFoundError,
+) -> None:
+    """Raise an error if names of columns are missing, see `require_columns`.
+
+    Parameters
+    ----------
+    names
+        Required columns.
+    present
+        Names of the columns that exist.
+    what
+        The table, for the message: ``"the cohort"``, or the path of a file.
+    purpose, error
+        See `require_columns`.
+    """
+    existing = [str(name) for name in present]
+    missing = [name for name in dict.fromkeys(names) if name not in existing]
     if missing:
         kind = "column" if len(missing) == 1 else "columns"
         raise error(
-            f"the table has no {kind} {', '.join(map(repr, missing))}"
+            f"{what} has no {kind} {', '.join(map(repr, missing))}"
             f"{', needed ' + purpose if purpose else ''};"
-            f" it has {', '.join(map(str, table.columns)) or 'none'}"
+            f" it has {', '.join(existing) or 'none'}"
         )
 
 

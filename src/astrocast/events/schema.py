@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from astrocast.errors import DatasetNotFoundError
+from astrocast.events.required import require_names
 
 ColumnType = Literal[
     "int64", "float64", "str", "float32[]", "mask", "footprint", "contours"
@@ -438,8 +438,5 @@ def column(name: str) -> Column:
     >>> column("v_length").unit
     'frame'
     """
-    if name not in _BY_NAME:
-        raise DatasetNotFoundError(
-            f"the event table has no column {name!r}; it has {', '.join(_BY_NAME)}"
-        )
+    require_names([name], _BY_NAME, "the event table")
     return _BY_NAME[name]

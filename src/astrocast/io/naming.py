@@ -11,8 +11,35 @@ from astrocast.errors import DatasetNotFoundError, FormatError
 
 #: suffix of incomplete files and folders
 PARTIAL = ".partial"
+#: suffix of the event store of a recording, and of the directory of a run
+EVENT_STORE, RUN_DIRECTORY = ".roi", ".astrocast"
 #: attribute of a file with the name of the dataset to open without ``loc``
 RECORDING_ATTRIBUTE = "recording"
+
+
+def last_part(name: str | None) -> str:
+    """Return the last part of the name of a dataset, or of a URL.
+
+    Examples
+    --------
+    >>> last_part("mc/ch0"), last_part("s3://bucket/movie.zarr/"), last_part(None)
+    ('ch0', 'movie.zarr', '')
+    """
+    return (name or "").strip("/").rpartition("/")[2]
+
+
+def name_result(recording: Path, loc: str | None, suffix: str) -> str:
+    """Return the file name ``<stem>.<last part of loc><suffix>`` of a result.
+
+    Examples
+    --------
+    >>> name_result(Path("session/a.h5"), "df/ch0", ".roi")
+    'a.ch0.roi'
+    >>> name_result(Path("session/a.tiff"), None, ".roi")
+    'a.roi'
+    """
+    part = last_part(loc)
+    return f"{recording.stem}.{part}{suffix}" if part else recording.stem + suffix
 
 
 def is_url(source: Any) -> bool:

@@ -32,7 +32,7 @@ from astrocast.io.known_formats import (
     suffixes,
 )
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, last_part
 from astrocast.io.recording import (
     Metadata,
     Recording,
@@ -140,7 +140,7 @@ def open_all_channels(source: Any, loc: str | None = None) -> Recording:
     recording, rest = _open_path_or_array(source, selection)
     recording = check_recording(recording)
     k, names = recording.channels, recording.metadata.channel_names
-    last = (rest or "").split("/")[-1]
+    last = last_part(rest)
     if k == 1 or selection.channel is not None or last in names:
         return choose_one_channel(recording, rest, selection)
     labels = [*names, *[""] * k][:k]
@@ -157,7 +157,7 @@ def choose_one_channel(
     wanted = selection.channel
     named = recording.loc is not None and (loc or "").strip("/") == recording.loc
     if wanted is None and not named:
-        wanted = (loc or "").split("/")[-1] or None
+        wanted = last_part(loc) or None
     try:
         if recording.channels == 1:
             if selection.channel is not None:
@@ -204,7 +204,7 @@ def open_interleaved(
     recording, rest = _open_path_or_array(source, selection)
     recording = check_recording(recording)
     names = recording.metadata.channel_names
-    last = (rest or "").split("/")[-1]
+    last = last_part(rest)
     if selection.channel is not None or (channels == 1 and last and last in names):
         recording = choose_one_channel(recording, rest, selection)
     if recording.channels not in (1, channels):

@@ -17,6 +17,7 @@ from astrocast.errors import OutputError, OutputExistsError
 from astrocast.io.growing.opening import open_growing
 from astrocast.io.growing.raw import RawLayout, open_raw
 from astrocast.io.growing.recording import GrowingRecording
+from astrocast.io.naming import RUN_DIRECTORY
 from astrocast.io.writing.lock import OutputLock
 from astrocast.live.agreement import compare_tables, template_offset
 from astrocast.live.event import LiveEvent, LiveState
@@ -152,7 +153,7 @@ class Watcher:
         self.source = Path(source)
         name = self.source.stem or self.source.name
         self.directory = (
-            Path(output) if output is not None else Path(f"{name}.astrocast")
+            Path(output) if output is not None else Path(f"{name}{RUN_DIRECTORY}")
         )
         self.settings = settings or RunSettings()
         self.live = live or self.settings.live

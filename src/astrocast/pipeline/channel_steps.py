@@ -12,10 +12,11 @@ import numpy as np
 from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
-from astrocast.io.naming import PARTIAL
+from astrocast.io.naming import PARTIAL, last_part
 from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.stores.event_table import count_events
+from astrocast.io.stores.frame_quality import run_table_path
 from astrocast.io.stores.registration_store import registration_place
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
@@ -58,7 +59,7 @@ class ChannelNames:
             if isinstance(named, dict)
             else f"{settings.conversion.loc_out}/{channel}"
         )
-        last = channel.rsplit("/", 1)[-1]
+        last = last_part(channel)
         corrected = f"mc/{last}" if settings.motion.enabled else raw
         quiet = f"denoised/{last}" if settings.denoising.enabled else corrected
         return cls(raw, corrected, quiet, f"df/{last}")
@@ -190,8 +191,7 @@ class ChannelSteps:
     @property
     def frames_file(self) -> Path:
         """Path of the table of bad frames of this channel, in the run directory."""
-        ending = self.ending.strip()
-        return self.folder / (f"frames.{ending}.csv" if ending else "frames.csv")
+        return run_table_path(self.folder, self.ending.strip())
 
     def correct_motion(self) -> dict[str, Any]:
         """Estimate the motion and write the corrected movie; return facts."""

@@ -36,7 +36,7 @@ from astrocast.runtime.provenance import (
     write_json,
 )
 
-RUN_FILE, LOCK_FILE = "run.json", "run.lock"
+RUN_FILE, LOCK_FILE, REPORT_FILE = "run.json", "run.lock", "report.html"
 #: folder of the live analysis (`astrocast watch`) in a run directory
 LIVE = "live"
 logger = logging.getLogger("astrocast.pipeline")

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from astrocast.errors import InvalidValueError
-from astrocast.io.naming import is_url
+from astrocast.io.naming import RUN_DIRECTORY, is_url
 from astrocast.io.stores.beside import Place
 from astrocast.pipeline.directory import RUN_FILE
 from astrocast.pipeline.settings import RunSettings
@@ -24,7 +24,7 @@ def run_directory(recording: Path, output: str | Path | None) -> Path:
     """Return the directory of a run; by default ``<name>.astrocast``."""
     if output is not None:
         return Path(output)
-    return Path(f"{recording.stem or recording.name}.astrocast")
+    return Path(f"{recording.stem or recording.name}{RUN_DIRECTORY}")
 
 
 def store_for_workers(

@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from astrocast.io.writing.files import replacing
+from astrocast.pipeline.directory import REPORT_FILE
 from astrocast.pipeline.report_content import ReportContent
 
 __all__ = [
-    "REPORT_FILE",
     "ReportContent",
     "export_figures",
     "report_page",
@@ -20,7 +20,6 @@ __all__ = [
 
 #: increase it when the report of the same run changes
 ALGORITHM_VERSION = 2
-REPORT_FILE = "report.html"
 
 
 def write_report(run_directory: Path, *contents: ReportContent) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocast import plotting
+from astrocast.io.naming import last_part
 from astrocast.pipeline.report_content import ReportContent, number
 from astrocast.pipeline.report_measures import Question, by_size, is_cut, measures
 from astrocast.pipeline.report_panels import Panel, Section, panel
@@ -20,6 +22,8 @@ from astrocast.pipeline.report_tables import (
     largest_events,
     trust,
 )
+
+Drawn = Callable[[], Axes] | str
 
 #: from this number of events, a heat map of their centres is shown as well
 _MANY = 100
@@ -36,7 +40,7 @@ def figure_sections(content: ReportContent) -> list[Section]:
             "quality",
             "Can I trust it?",
             "Frames, motion, noise, events: what was corrected, marked and left out.",
-            list(quality_panels(content)),
+            quality_panels(content),
             [trust(content)],
         ),
         Section(
@@ -70,7 +74,7 @@ def figure_sections(content: ReportContent) -> list[Section]:
     ]
     if not content.channel:
         return sections
-    last = content.channel.rsplit("/", 1)[-1]
+    last = last_part(content.channel)
     return [
         replace(section, id=f"{section.id}-{last}", title=f"{section.title} ({last})")
         for section in sections
@@ -314,67 +318,83 @@ def measure_panels(content: ReportContent, question: Question) -> list[Panel]:
     ]
 
 
-def quality_panels(content: ReportContent) -> Iterator[Panel]:
-    """Yield shifts, registration and bleaching."""
-    rate, moved, fluorescence = content.frame_rate, content.shifts, content.fluorescence
-    yield panel(
+def quality_panels(content: ReportContent) -> list[Panel]:
+    """Return shifts, registration and bleaching."""
+    return [
+        _shift_panel(content),
+        _registration_panel(content),
+        _bleaching_panel(content),
+    ]
+
+
+def _shift_panel(content: ReportContent) -> Panel:
+    moved = content.shifts
+    if moved is None:
+        drawn: Drawn = "No figure: motion was not corrected in this run."
+    else:
+        drawn = partial(
+            plotting.shifts,
+            moved,
+            frame_rate=content.frame_rate,
+            pixel_size=content.pixel_size,
+            bad_frames=np.asarray(content.bad_frames),
+        )
+    return panel(
         "Estimated shifts",
         "Shift of each frame that the motion correction removed.",
         "Shift of each frame along rows and columns",
-        (
-            (
-                lambda: plotting.shifts(
-                    moved,
-                    frame_rate=rate,
-                    pixel_size=content.pixel_size,
-                    bad_frames=np.asarray(content.bad_frames),
-                )
-            )
-            if moved is not None
-            else "No figure: motion was not corrected in this run."
-        ),
+        drawn,
         wide=True,
     )
+
+
+def _registration_panel(content: ReportContent) -> Panel:
     summary = "; ".join(
         f"{name.replace('_', ' ')} {number(value)}"
         for name, value in content.registration_summary.items()
     )
     summary = summary[:1].upper() + summary[1:]
-    yield panel(
+    if not content.registration:
+        drawn: Drawn = (
+            "No figure: the quality of the registration was not measured in this run."
+        )
+    else:
+        drawn = partial(
+            plotting.registration,
+            content.registration,
+            frame_rate=content.frame_rate,
+            bad_frames=np.asarray(content.bad_frames),
+        )
+    return panel(
         "Registration",
         "Agreement of each frame with the template."
         + (f" {summary}." if summary else ""),
         "Correlation of each frame with the template before and after motion"
         " correction",
-        (
-            (
-                lambda: plotting.registration(
-                    content.registration,
-                    frame_rate=rate,
-                    bad_frames=np.asarray(content.bad_frames),
-                )
-            )
-            if content.registration
-            else "No figure: the quality of the registration was not measured in this"
-            " run."
-        ),
+        drawn,
         wide=True,
     )
-    yield panel(
+
+
+def _bleaching_panel(content: ReportContent) -> Panel:
+    if content.fluorescence is None:
+        drawn: Drawn = (
+            "No figure: the fluorescence before bleach correction was not stored in"
+            " this run."
+        )
+    else:
+        drawn = partial(
+            plotting.bleaching,
+            content.fluorescence,
+            baseline=content.baseline,
+            frame_rate=content.frame_rate,
+        )
+    return panel(
         "Bleaching",
         "Mean fluorescence before bleach correction, and the baseline that was"
         " subtracted.",
         "Mean fluorescence of each frame over time",
-        (
-            (
-                lambda: plotting.bleaching(
-                    fluorescence, baseline=content.baseline, frame_rate=rate
-                )
-            )
-            if fluorescence is not None
-            else "No figure: the fluorescence before bleach correction was not stored"
-            " in this run."
-        ),
+        drawn,
         wide=True,
     )
 

@@ -21,9 +21,11 @@ from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
 from astrocast.io.export.tables import remove_marks
 from astrocast.io.registry import open_interleaved
+from astrocast.io.stores.event_store import CSV
 from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import (
+    REPORT_FILE,
     RunDirectory,
     Stage,
     open_run,
@@ -41,7 +43,6 @@ from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-REPORT = "report.html"
 COINCIDENCES = "coincidences.csv"
 
 
@@ -81,9 +82,9 @@ class RunResult:
                 f"all stages were complete and reused: {self.events}"
                 f" event{'' if self.events == 1 else 's'}"
             )
-        lines = [first, f"report: {self.directory / REPORT}"]
+        lines = [first, f"report: {self.directory / REPORT_FILE}"]
         if len(self.stores) < 2:
-            return "\n".join([*lines, f"events: {self.store / 'events.csv'}"])
+            return "\n".join([*lines, f"events: {self.store / CSV}"])
         lines += [
             f"events of {channel}: {self.events_of[channel]}, {store / 'events.csv'}"
             for channel, store in self.stores.items()
@@ -95,12 +96,12 @@ class RunResult:
         return {
             "events": self.events,
             "directory": str(self.directory),
-            "report": str(self.directory / REPORT),
-            "table": str(self.store / "events.csv"),
+            "report": str(self.directory / REPORT_FILE),
+            "table": str(self.store / CSV),
             "channels": {
                 channel: {
                     "events": self.events_of[channel],
-                    "table": str(store / "events.csv"),
+                    "table": str(store / CSV),
                 }
                 for channel, store in self.stores.items()
             },
@@ -263,7 +264,7 @@ class RunStages:
         if several:
             table = StoredFile(self.run.file(COINCIDENCES))
             stages.append(Stage("coincidence", {}, self.compare_channels, (table,)))
-        report = StoredFile(self.run.file(REPORT))
+        report = StoredFile(self.run.file(REPORT_FILE))
         stages.append(Stage("report", {}, self.report, (report,), REPORT_VERSION))
         return stages
 
@@ -399,25 +400,16 @@ def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
 
     Pixel size and frame rate from the settings override those in the file.
     """
+    from astrocast.preparation.input import channel_count, choices_of
+
     conversion = settings.conversion
-    channels = (
-        conversion.channels
-        if isinstance(conversion.channels, int)
-        else len(conversion.channels)
-    )
     with allowing(
         other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
     ):
         movie = open_interleaved(
             source,
-            conversion.loc_in,
-            sep=conversion.sep,
-            channels=channels,
-            plane=conversion.plane,
-            position=conversion.position,
-            channel=conversion.channel,
-            axes=conversion.axes,
-            missing=conversion.missing,
+            channels=channel_count(conversion.channels),
+            **choices_of(conversion),
         )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(

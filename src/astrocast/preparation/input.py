@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, last_part
 from astrocast.io.recording import Recording
 from astrocast.io.registry import (
     create_recording,
@@ -322,17 +322,13 @@ def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
     count = channel_count(settings.channels)
     if isinstance(source, Recording):
         return open_interleaved(source, channels=count)
-    return open_interleaved(
-        source,
-        settings.loc_in,
-        sep=settings.sep,
-        channels=count,
-        plane=settings.plane,
-        position=settings.position,
-        channel=settings.channel,
-        axes=settings.axes,
-        missing=settings.missing,
-    )
+    return open_interleaved(source, channels=count, **choices_of(settings))
+
+
+def choices_of(settings: ConversionSettings) -> dict[str, Any]:
+    """Return the arguments of `open_interleaved` that choose a part of a file."""
+    names = ("sep", "plane", "position", "channel", "axes", "missing")
+    return {"loc": settings.loc_in} | {name: getattr(settings, name) for name in names}
 
 
 def store_frame_quality(
@@ -411,7 +407,7 @@ def channel_path(path: Path, name: str) -> Path:
     """Return the path for one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
-    return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
+    return path.with_name(f"{path.stem}_{last_part(name)}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 Each block is one ``.npz`` file, which gets its name when it is complete and contains a
 checksum of its arrays. If the file is missing, damaged or incomplete, the block is
 computed again.
+
+Small results are read many times: a store can keep the latest in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +56,9 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
         np.savez(file, **checked)
 
 
-def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
+def read_arrays(
+    path: Path, wanted: Sequence[str] = (), checked: bool = False
+) -> Arrays | None:
     """Return the arrays of a file; None if the file is missing or damaged.
 
     Parameters
@@ -60,9 +66,11 @@ def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
     path
         File written by `write_arrays`.
     wanted
-        Names of the arrays to read; empty: all. With names, only the checksums of the
-        archive are compared, not that of `write_arrays`: for files that this process
-        has checked before.
+        Names of the arrays to read; empty: all.
+    checked
+        Whether this process has read or written the file before: then only the
+        checksums of the archive are compared, not that of `write_arrays`. With names,
+        they are all that is compared.
     """
     if not path.is_file():
         return None
@@ -71,7 +79,10 @@ def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if wanted:
                 return {name: file[name] for name in wanted}
-            arrays = {name: file[name] for name in file.files}
+            names = [n for n in file.files if not (checked and n == _CHECKSUM)]
+            arrays = {name: file[name] for name in names}
+        if checked:
+            return arrays
         written = arrays.pop(_CHECKSUM)
     except _DAMAGE:
         return None
@@ -86,11 +97,15 @@ class BlockStore:
     folder
         Created if it is missing; incomplete files of killed processes are removed.
         None: nothing is stored.
+    memory
+        Bytes of the latest blocks that are kept in memory as well. Then arrays that are
+        saved or loaded must not be changed afterwards.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, memory: int = 0) -> None:
         self.folder = folder
         self._intact: set[str] = set()
+        self._latest = _LatestBlocks(memory)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers_in(folder)
@@ -106,6 +121,7 @@ class BlockStore:
         if self.folder is not None:
             write_arrays(self._file(name), arrays)
             self._intact.add(name)
+            self._latest.put(name, arrays)
 
     def load(self, name: str, *wanted: str) -> Arrays | None:
         """Return the arrays of a block; None if it is not finished or damaged.
@@ -115,15 +131,23 @@ class BlockStore:
         """
         if self.folder is None:
             return None
+        latest = self._latest.get(name)
+        if latest is not None and self._file(name).is_file():
+            if not latest.keys() >= set(wanted):
+                return None
+            return {n: latest[n] for n in wanted or latest}
         known = name in self._intact
-        arrays = read_arrays(self._file(name), wanted if known else ())
+        arrays = read_arrays(self._file(name), wanted if known else (), known)
         if arrays is not None:
             self._intact.add(name)
+            if not (known and wanted):
+                self._latest.put(name, arrays)
         return arrays
 
     def clear(self) -> None:
         """Remove every block."""
         self._intact.clear()
+        self._latest.clear()
         if self.folder is not None:
             for path in self.folder.glob("*.npz"):
                 path.unlink()
@@ -131,9 +155,59 @@ class BlockStore:
     def remove(self) -> None:
         """Remove the folder."""
         self._intact.clear()
+        self._latest.clear()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{name}.npz"
+
+
+class _LatestBlocks:
+    """The latest blocks, up to a number of bytes; used by several threads.
+
+    A block that would take more than a quarter of the bytes is not kept: it would
+    displace all small ones.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._memory, self._held = memory, 0
+        self._blocks: OrderedDict[str, Arrays] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for another process: without blocks."""
+        return {"memory": self._memory}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["memory"])  # type: ignore[misc]
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        """Keep a block, and drop the oldest ones."""
+        size = _count_bytes(arrays)
+        with self._lock:
+            self._held -= _count_bytes(self._blocks.pop(name, {}))
+            if 4 * size <= self._memory:
+                self._blocks[name] = arrays
+                self._held += size
+            while self._held > self._memory:
+                self._held -= _count_bytes(self._blocks.popitem(last=False)[1])
+
+    def get(self, name: str) -> Arrays | None:
+        """Return a block, or None."""
+        with self._lock:
+            if name in self._blocks:
+                self._blocks.move_to_end(name)
+            return self._blocks.get(name)
+
+    def clear(self) -> None:
+        """Drop every block."""
+        with self._lock:
+            self._blocks.clear()
+            self._held = 0
+
+
+def _count_bytes(arrays: Arrays) -> int:
+    """Return the bytes of arrays."""
+    return sum(array.nbytes for array in arrays.values())

@@ -1,4 +1,4 @@
-"""Pools of threads; all of them are created here, with one thread per core."""
+"""Pools of threads that compute, with one thread per core of this process."""
 
 from __future__ import annotations
 

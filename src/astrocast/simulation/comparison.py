@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from astrocast.detection.calibrated.segment import (
 )
 from astrocast.io import open_recording
 from astrocast.kernels.calibrated.significance import confidence
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_kinds import Kind
@@ -118,7 +118,7 @@ def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
 
 def calibrated(movie: NDArray[Any]) -> Labels:
     """Return the label volume of the calibrated detection with default settings."""
-    with ThreadPoolExecutor() as pool:
+    with worker_threads("compare") as pool:
         return calibrated_labels(open_recording(movie), pool=pool)[0]
 
 

@@ -18,9 +18,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
-from astrocast.errors import DatasetNotFoundError, NotRunError
+from astrocast.errors import NotRunError
+from astrocast.events.required import require_names
 from astrocast.io.export.tables import harmless, remove_marks
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import list_stores
 from astrocast.io.stores.event_table import read_plain_columns
 from astrocast.io.writing.files import replacing
 from astrocast.study.directory import StudyDirectory
@@ -70,15 +71,10 @@ def _describe_row(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
     return described | {"recording": str(row.recording)}
 
 
-def event_stores(run_directory: Path) -> list[Path]:
-    """Return the event stores of a run, one per channel, sorted."""
-    return sorted(p.parent for p in run_directory.glob(f"*.roi/{TABLE}"))
-
-
 def _read_events(study: StudyDirectory, row: StudyRow) -> pa.Table:
     """Return the events of a recording (numbers and texts), with its labels."""
     tables = []
-    for store in event_stores(study.run_directory(row.name)):
+    for store in list_stores(study.run_directory(row.name)):
         table = read_plain_columns(store)
         labels = {"recording": row.name, "channel": store.name.split(".")[-2]}
         labels |= dict.fromkeys(LABELS, "") | row.labels
@@ -200,13 +196,13 @@ class Cohort:
             ``{column: (low, high)}``, inclusive; None means no limit. Or
             ``{column: [allowed values]}``.
         """
-        self._check_columns([*(columns or ()), *(where or ())])
+        require_names([*(columns or ()), *(where or ())], self.columns, "the cohort")
         table = self._dataset.to_table(columns, filter=_make_condition(where))
         return table.to_pandas()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield events in pieces of at most 128k rows."""
-        self._check_columns(columns or ())
+        require_names(columns or (), self.columns, "the cohort")
         for batch in self._dataset.to_batches(columns=columns):
             yield batch.to_pandas()
 
@@ -240,7 +236,7 @@ class Cohort:
             ScanNodeOptions,
         )
 
-        self._check_columns([*by, *measures, *(where or ())])
+        require_names([*by, *measures, *(where or ())], self.columns, "the cohort")
         nodes = [Declaration("scan", ScanNodeOptions(self._dataset))]
         condition = _make_condition(where)
         if condition is not None:
@@ -251,14 +247,6 @@ class Cohort:
         nodes.append(Declaration("aggregate", AggregateNodeOptions(wanted, list(by))))
         frame = Declaration.from_sequence(nodes).to_table().to_pandas()
         return frame.sort_values(list(by), ignore_index=True)
-
-    def _check_columns(self, names: Sequence[str]) -> None:
-        unknown = sorted(set(names) - set(self.columns))
-        if unknown:
-            raise DatasetNotFoundError(
-                f"the cohort has no columns {', '.join(unknown)}; it has"
-                f" {', '.join(self.columns)}"
-            )
 
 
 def _make_condition(where: dict[str, Any] | None) -> pc.Expression | None:

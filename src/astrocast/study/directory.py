@@ -17,6 +17,7 @@ from astrocast.errors import (
     OutputExistsError,
     ResultsDifferError,
 )
+from astrocast.io.naming import RUN_DIRECTORY
 from astrocast.io.stores.study_index import STUDY_FILE
 from astrocast.runtime.fingerprint import list_differences
 from astrocast.runtime.provenance import versions, write_json
@@ -52,7 +53,7 @@ class StudyDirectory:
 
     def run_directory(self, name: str) -> Path:
         """Return the run directory of a recording."""
-        return self.path / f"{name}.astrocast"
+        return self.path / f"{name}{RUN_DIRECTORY}"
 
     def save(self) -> None:
         """Write ``study.json``; the file is replaced only when it is complete."""

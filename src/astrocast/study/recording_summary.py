@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import list_stores
 from astrocast.io.stores.event_table import read_plain_columns
+from astrocast.io.stores.frame_quality import (
+    LEAVE_OUT,
+    list_run_tables,
+    read_table,
+)
+from astrocast.pipeline.directory import RUN_FILE
 
 #: columns whose median over the events is in the table of recordings; of each tuple,
 #: the first column that the event table has
@@ -40,7 +46,7 @@ def summarise_run(directory: Path) -> dict[str, Any]:
         ``largest_shift_px``, medians over events (``median_<column>``), ``warnings``
         (their number). Unknown values are NaN.
     """
-    state = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    state = json.loads((directory / RUN_FILE).read_text(encoding="utf-8"))
     stages = state["stages"]
     facts = {name: entry.get("facts", {}) for name, entry in stages.items()}
     frames, rows, columns = state["input"]["shape"]
@@ -73,17 +79,17 @@ def summarise_run(directory: Path) -> dict[str, Any]:
 
 def _count_excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
     """Return the number of frames left out, from the tables of bad frames."""
-    tables = [pd.read_csv(p, comment="#") for p in directory.glob("frames*.csv")]
+    tables = [read_table(path) for path in list_run_tables(directory)]
     if not tables:
         return float(motion.get("bad_frames", np.nan))
     table = pd.concat(tables)
-    return float(table.loc[table["severity"] >= 0.5, "frame"].nunique())
+    return float(table.loc[table["severity"] >= LEAVE_OUT, "frame"].nunique())
 
 
 def _read_events(directory: Path) -> pd.DataFrame:
     wanted = ["z0", *(name for names in MEDIANS for name in names)]
     tables = [
-        read_plain_columns(path.parent, wanted).to_pandas()
-        for path in sorted(directory.glob(f"*.roi/{TABLE}"))
+        read_plain_columns(store, wanted).to_pandas()
+        for store in list_stores(directory)
     ]
     return pd.concat(tables) if tables else pd.DataFrame()

@@ -11,10 +11,10 @@ import pandas as pd
 
 from astrocast.errors import FormatError
 from astrocast.io.export.tables import remove_marks
-from astrocast.io.stores.event_store import META, TABLE
+from astrocast.io.stores.event_store import META, TABLE, list_stores
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.study_index import STUDY_FILE
-from astrocast.study.cohort import Cohort, complete_rows, event_stores
+from astrocast.study.cohort import Cohort, complete_rows
 from astrocast.study.directory import read_study
 
 
@@ -52,7 +52,7 @@ def find_store(path: Path, channel: str | None = None) -> Path:
     """
     if (path / TABLE).is_file():
         return path
-    stores = event_stores(path) if path.is_dir() else []
+    stores = list_stores(path)
     if channel is not None:
         stores = [s for s in stores if s.name.split(".")[-2] == channel]
     if len(stores) != 1:
@@ -125,6 +125,6 @@ def read_traces(path: Path) -> pd.Series:
     else:
         study = read_study(path)
         runs = (study.run_directory(row.name) for row in complete_rows(study))
-        stores = [store for run in runs for store in event_stores(run)]
+        stores = [store for run in runs for store in list_stores(run)]
     traces = [read_event_table(store, ["trace"])["trace"] for store in stores]
     return pd.concat(traces, ignore_index=True)

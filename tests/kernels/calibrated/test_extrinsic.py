@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
@@ -144,6 +145,28 @@ def test_an_event_of_the_whole_field_is_found_and_a_flash_is_not() -> None:
         150,
         151,
     ]
+
+
+@pytest.mark.parametrize("flicker", [0.05, 1.0])
+@pytest.mark.parametrize(("decay", "gap"), [(2.0, 30), (7.0, 14)])
+def test_an_event_in_the_tail_of_another_is_found_at_its_own_time(
+    flicker: float, decay: float, gap: float
+) -> None:
+    rng = np.random.default_rng(8)
+    t = np.arange(300)
+    truth = []
+    tiles = 100 + rng.normal(0, 0.3, (300, 64)) + rng.normal(0, flicker, (300, 1))
+    for start in (100, 100 + gap):
+        course = np.where(t < start, 0, np.exp(-np.maximum(t - start - 1, 0) / decay))
+        of_event = course[:, None] * rng.uniform(12, 20, 64)
+        tiles += of_event
+        truth.append(of_event >= 0.3 * of_event.max())
+    found = whole_field_events(tiles.astype(np.float32), 0.3)
+    assert len(found.mask) == 2
+    for (first, mask), true in zip(found.mask, truth, strict=True):
+        whole = np.zeros((300, 64), np.bool_)
+        whole[first : first + len(mask)] = mask
+        assert (whole & true).sum() > 0.6 * (whole | true).sum()
 
 
 def test_regions_are_those_of_scipy() -> None:

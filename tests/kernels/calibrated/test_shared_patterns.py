@@ -76,6 +76,20 @@ def test_events_are_no_pattern(height: float) -> None:
     assert len(find_patterns(values, NOISE, EVERY)) == 0
 
 
+@pytest.mark.parametrize("height", [1.0, 4.0])
+def test_a_place_that_is_active_again_and_again_is_no_pattern(height: float) -> None:
+    rng = np.random.default_rng(0)
+    course, start = np.zeros(SHAPE[0]), 1
+    while start < SHAPE[0] - 4:
+        shape = np.array([1, 0.7, 0.3])
+        course[start : start + 3] = height * rng.uniform(0.6, 1) * shape
+        start += 3 + int(rng.integers(1, 4))
+    soma = np.zeros(SHAPE[1:])
+    soma[30:42, 30:42] = 1
+    values = (course[:, None, None] * soma + noise_of(9)).astype(np.float32)
+    assert len(find_patterns(values, NOISE, EVERY)) == 0
+
+
 def test_noise_has_no_pattern() -> None:
     assert all(len(find_patterns(noise_of(s), NOISE, EVERY)) == 0 for s in range(5))
 

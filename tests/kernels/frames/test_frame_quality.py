@@ -97,7 +97,9 @@ CASES = {
     "one percent of the range": (add_light([75], slice(None), 30), "flash", [75]),
     "eight in a row": (scale_frames(slice(70, 78), 1.25), "flash", range(70, 78)),
     "very bright": (
-        add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20),
+        add_light(slice(10, None, 20), slice(None), 3000),
+        "flash",
+        range(10, 160, 20),
     ),
     "band": (
         add_light(slice(10, None, 15), slice(20, 30), 3000),
@@ -110,9 +112,11 @@ CASES = {
     "lines stopped": (stop_lines(40, 20), "lost_lines", [40]),
     "lines lost": (set_frames((40, slice(10, 20)), 0), "lost_lines", [40]),
     "lines without light": (
-        set_frames((40, slice(10, 20)), dark(1)[0, :10]), "lost_lines", [40],
+        set_frames((40, slice(10, 20)), dark(1)[0, :10]),
+        "lost_lines",
+        [40],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

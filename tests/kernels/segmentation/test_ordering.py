@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from astrocast.kernels.segmentation.ordering import order_by_group, order_from_highest
+from astrocast.kernels.segmentation.ordering import (
+    order_by_group,
+    order_from_highest,
+    unique_values,
+)
 
 values = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -31,3 +35,11 @@ def test_members_of_groups_are_in_the_order_of_the_list() -> None:
     order, first = order_by_group(group, 9)
     np.testing.assert_array_equal(order, np.argsort(group, kind="stable"))
     np.testing.assert_array_equal(np.diff(first), np.bincount(group, minlength=9))
+
+
+@settings(max_examples=50)
+@given(arrays(np.int64, st.integers(0, 40), elements=st.integers(-9, 9)))
+def test_different_values_are_those_of_numpy(found: np.ndarray) -> None:
+    before = found.copy()
+    np.testing.assert_array_equal(unique_values(found), np.unique(found))
+    np.testing.assert_array_equal(found, before)

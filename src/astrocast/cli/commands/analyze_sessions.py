@@ -83,9 +83,10 @@ def sessions(
 
 def _open_sessions(runs: list[Path], channel: str | None) -> dict[str, Any]:
     """Return unique name of the session -> its events."""
+    from astrocast.io.naming import RUN_DIRECTORY
     from astrocast.study.sources import open_recorded_events
 
-    names = [path.resolve().name.removesuffix(".astrocast") for path in runs]
+    names = [path.resolve().name.removesuffix(RUN_DIRECTORY) for path in runs]
     if len(set(names)) < len(names):
         names = [f"{i}_{name}" for i, name in enumerate(names, 1)]
     opened = (open_recorded_events(path, channel) for path in runs)

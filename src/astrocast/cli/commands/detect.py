@@ -63,6 +63,7 @@ def detect(
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
+    from astrocast.io.stores.event_store import CSV
     from astrocast.io.stores.event_table import count_events
     from astrocast.runtime.progress import reporting
 
@@ -78,7 +79,7 @@ def detect(
             **settings.model_dump(exclude={"calibration"}),
         )
     found = count_events(store)
-    table = store / "events.csv"
+    table = store / CSV
     print_result(
         f"{found} event{'' if found == 1 else 's'} found\nevents: {table}",
         {"events": found, "store": str(store), "table": str(table)},

@@ -73,10 +73,11 @@ def _prepare_demo() -> Path:
     from astrocast.cli.commands.demo import RUNS
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.demo import demonstrate
+    from astrocast.pipeline.directory import REPORT_FILE
     from astrocast.runtime.progress import reporting
 
     run = RUNS / "demo" / "run"
-    if not (run / "report.html").exists():
+    if not (run / REPORT_FILE).exists():
         typer.echo(
             "No recording was named: preparing the simulated demo (about a minute)."
         )

@@ -121,11 +121,16 @@ def _load_voxels(
 ) -> list[Voxels]:
     """Return the voxels of the candidates of a batch, ascending in each group."""
     of_block = partial(_load_block, batch=batch, checkpoint=checkpoint, shape=shape)
-    parts = list((map if pool is None else pool.map)(of_block, batch.blocks))
-    of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
-    order, first = order_by_group(of_voxel, int(of_voxel.max(initial=-1)) + 1)
-    split = [np.split(column[order], first[1:-1]) for column in values]
-    return [Voxels(*one) for one in zip(*split, strict=True)]
+    in_turn = map if pool is None else pool.map
+    parts = list(in_turn(of_block, batch.blocks))
+    of_voxel, *values = zip(*parts, strict=True)
+    group = np.concatenate(of_voxel)
+    order, first = order_by_group(group, int(group.max(initial=-1)) + 1)
+
+    def split(column: tuple[NDArray[Any], ...]) -> list[NDArray[Any]]:
+        return np.split(np.concatenate(column)[order], first[1:-1])
+
+    return [Voxels(*one) for one in zip(*in_turn(split, values), strict=True)]
 
 
 def _load_block(

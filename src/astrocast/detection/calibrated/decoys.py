@@ -40,6 +40,7 @@ from astrocast.kernels.calibrated.event_probability import (
 )
 from astrocast.kernels.masks.runs import Runs, find_runs, list_voxels
 from astrocast.kernels.segmentation.labelling import label_runs
+from astrocast.kernels.segmentation.ordering import unique_values
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
@@ -348,4 +349,4 @@ def size_of(event: DividedEvent, shape: tuple[int, int, int]) -> tuple[int, int,
     """Return the number of voxels, pixels and frames of an event."""
     at, size = event.layers.voxels, shape[1] * shape[2]
     frames = int(at[-1] // size - at[0] // size) + 1
-    return len(at), len(np.unique(at % size)), frames
+    return len(at), len(unique_values(at % size)), frames

@@ -308,7 +308,7 @@ def _share_voxels(
         return dict(zip(of, np.split(value, np.cumsum(length)[:-1]), strict=True))
 
     cores = {number: _CORE * peak for number, peak in peaks.items()}
-    kept = give_back(
-        extents, strengths(extents), shared, levels, cores, settings.min_size, shape
-    )
-    return layer_events(kept, strengths(kept), shared, cores)
+    signal = strengths(extents)
+    kept = give_back(extents, signal, shared, levels, cores, settings.min_size, shape)
+    signal |= strengths({n: v for n, v in kept.items() if v is not extents[n]})
+    return layer_events(kept, signal, shared, cores)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import bad_runs
+from astrocast.kernels.segmentation.ordering import unique_values
 
 #: an event that ended at most so many frames before the run may go on behind it
 SHORTLY = 8
@@ -60,7 +61,7 @@ class GapRemainders:
         if not len(self.runs):
             return False
         first, last = voxels[0] // self.pixels, voxels[-1] // self.pixels
-        place = np.unique(voxels % self.pixels)
+        place = unique_values(voxels % self.pixels)
         for k in np.flatnonzero(
             (self.runs[:, 0] > last) & (self.runs[:, 0] <= last + 1 + SHORTLY)
         ):

@@ -256,14 +256,15 @@ class _Writer:
             for k, mask in enumerate(self.of_field.mask)
         ]
         if any(len(voxels) for _, voxels in of_field):
-            shown = [part.voxels[~part.hidden] for part, _ in parts]
-            taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
+            taken = np.zeros(int(np.prod(shape)), np.bool_)
+            for part, _ in parts:
+                taken[part.voxels[~part.hidden]] = True
         for k, voxels in of_field:
             # whole-field events have the first numbers: the number of local events is
             # not known yet
             if len(voxels):
-                hidden = np.isin(voxels, taken, assume_unique=True)
-                taken = np.union1d(taken, voxels)
+                hidden = taken[voxels]
+                taken[voxels] = True
                 layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)

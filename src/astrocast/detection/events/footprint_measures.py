@@ -35,6 +35,7 @@ from astrocast.kernels.event_features.event_shapes import (
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.front_speed import front_speed
 from astrocast.kernels.event_features.time_course import EventCourses, event_courses
+from astrocast.kernels.frames.moments import sum_finite
 from astrocast.kernels.masks.packed_masks import Masks
 from astrocast.kernels.traces.extension import extend_windows
 from astrocast.kernels.traces.footprint_traces import (
@@ -121,7 +122,10 @@ Sums = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def mean_image(
-    recording: Recording, blocks: list[Any], advance: Callable[[int], None]
+    recording: Recording,
+    blocks: list[Any],
+    advance: Callable[[int], None],
+    pool: Executor | None = None,
 ) -> NDArray[np.float32]:
     """Return the mean of all frames without NaN, float32 (row, column)."""
     total = np.zeros(recording.shape[1:])
@@ -129,7 +133,7 @@ def mean_image(
     if blocks[0].stop - blocks[0].start < IMAGE_FRAMES:
         blocks = list(plan_blocks(len(recording), IMAGE_FRAMES))
     for frames, (added, finite) in reduce_blocks(
-        recording, sum_frames, blocks, add_sums
+        recording, sum_frames, blocks, add_sums, pool
     ):
         total += added
         count += finite
@@ -144,9 +148,7 @@ def add_sums(one: Sums, other: Sums) -> Sums:
 
 def sum_frames(frames: NDArray[Any], block: Block, pool: Executor | None) -> Sums:
     """Return sum and count of the finite values of each pixel in a block."""
-    values = frames.astype(np.float64)
-    finite = np.isfinite(values)
-    return np.where(finite, values, 0.0).sum(axis=0), finite.sum(axis=0)
+    return sum_finite(frames, pool)
 
 
 def measure_footprints(

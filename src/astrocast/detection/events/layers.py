@@ -19,6 +19,7 @@ from astrocast.kernels.masks.runs import (
     list_runs,
     list_voxels,
 )
+from astrocast.kernels.segmentation.ordering import unique_values
 from astrocast.runtime.blocks import Block
 
 #: voxels of an event in one block (flat indices in the block), and the event's number
@@ -157,7 +158,7 @@ def count_shared(segmentation: Segmentation) -> NDArray[np.int64]:
             at, owner = list_voxels(below), np.repeat(hidden, below.stop - below.start)
             shared += np.bincount(owner, minlength=len(shared))
             shown, labels = segmentation.load(index)
-            at = np.unique(at)
+            at = unique_values(at)
             run = np.searchsorted(first_voxels(shown), at, side="right") - 1
             shared += np.bincount(labels[run], minlength=len(shared))
     return shared[1:]

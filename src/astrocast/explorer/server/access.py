@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _SAFE = ("GET", "HEAD")
+#: characters that need no escape in an address or a cookie
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,19 @@ def _is_address(host: str) -> bool:
 
 
 def check_host(host: str, token: str | None) -> None:
-    """Raise an error if other computers can reach the server without a chosen token.
+    """Raise an error if the token does not protect a server at this address.
 
     Raises
     ------
     InvalidValueError
-        Other computers can reach the server, and the token has fewer than 16
-        characters.
+        The token is empty or contains characters that an address or a cookie cannot
+        contain; or other computers can reach the server, and the token has fewer than
+        16 characters.
     """
+    if token is not None and _TOKEN.fullmatch(token) is None:
+        raise InvalidValueError(
+            f"--token {token!r} cannot be used: choose 1 to 200 letters, digits, - or _"
+        )
     if not is_loopback(host) and (token is None or len(token) < 16):
         raise InvalidValueError(
             f"with --host {host} other computers can reach the explorer; --token with a"

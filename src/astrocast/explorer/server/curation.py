@@ -104,75 +104,83 @@ def curation(project: Opened) -> dict[str, Any]:
 @router.post("/judgements")
 def judge(project: Opened, wanted: Judgement) -> dict[str, Any]:
     """Accept or reject events."""
-    found = events_of(project)
-    check_events(found.state, wanted.events, found.detected.index.to_list())
-    if wanted.kind == "reject" and not wanted.reason.strip():
-        raise InvalidValueError("choose a reason, or write one")
-    reason = wanted.reason.strip() if wanted.kind == "reject" else ""
-    decision = Decision(wanted.kind, now(), tuple(wanted.events), reason)
-    return _decide(found, decision)
+    with project.deciding:
+        found = events_of(project)
+        check_events(found.state, wanted.events, found.detected.index.to_list())
+        if wanted.kind == "reject" and not wanted.reason.strip():
+            raise InvalidValueError("choose a reason, or write one")
+        reason = wanted.reason.strip() if wanted.kind == "reject" else ""
+        decision = Decision(wanted.kind, now(), tuple(wanted.events), reason)
+        return _decide(project, decision)
 
 
 @router.post("/merges")
 def merge(project: Opened, wanted: Merge) -> dict[str, Any]:
     """Merge several events into one."""
-    found = events_of(project)
-    check_events(found.state, wanted.events, found.detected.index.to_list())
-    parts = [found.voxels_of(event) for event in dict.fromkeys(wanted.events)]
-    made = _measure(project, found, [merge_masks(parts)], wanted.events)
-    return _decide(found, Decision("merge", now(), tuple(wanted.events), made=made))
+    with project.deciding:
+        found = events_of(project)
+        check_events(found.state, wanted.events, found.detected.index.to_list())
+        parts = [found.voxels_of(event) for event in dict.fromkeys(wanted.events)]
+        made = _measure(project, found, [merge_masks(parts)], wanted.events)
+        return _decide(
+            project, Decision("merge", now(), tuple(wanted.events), made=made)
+        )
 
 
 @router.post("/splits")
 def split(project: Opened, wanted: Split) -> dict[str, Any]:
     """Divide an event in two."""
-    found = events_of(project)
-    check_events(found.state, [wanted.event], found.detected.index.to_list())
-    placed = found.voxels_of(wanted.event)
-    if wanted.line is not None:
-        parts = split_along_line(placed, *wanted.line)
-    elif wanted.frame is not None:
-        parts = split_at_frame(placed, wanted.frame)
-    else:
-        raise InvalidValueError("give a frame or a line at which to split")
-    made = _measure(project, found, parts, [wanted.event])
-    return _decide(found, Decision("split", now(), (wanted.event,), made=made))
+    with project.deciding:
+        found = events_of(project)
+        check_events(found.state, [wanted.event], found.detected.index.to_list())
+        placed = found.voxels_of(wanted.event)
+        if wanted.line is not None:
+            parts = split_along_line(placed, *wanted.line)
+        elif wanted.frame is not None:
+            parts = split_at_frame(placed, wanted.frame)
+        else:
+            raise InvalidValueError("give a frame or a line at which to split")
+        made = _measure(project, found, parts, [wanted.event])
+        return _decide(project, Decision("split", now(), (wanted.event,), made=made))
 
 
 @router.post("/drawings")
 def draw(project: Opened, wanted: Draw) -> dict[str, Any]:
     """Add an event that was drawn by hand."""
-    found = events_of(project)
     frames, rows, columns = project.shape
     if not wanted.first <= wanted.last < frames:
         raise InvalidValueError(
-            f"frames {wanted.first} to {wanted.last}: the first is not after the last,"
-            f" and the last is below {frames}"
+            f"frames {wanted.first} to {wanted.last}: the first frame must not be after"
+            f" the last, and the last must be at most {frames - 1}"
         )
     footprint = polygon_mask([np.array(wanted.polygon, np.float64)], (rows, columns))
     if not footprint.any():
         raise InvalidValueError("the drawn outline contains no centre of a pixel")
-    placed = extrude_footprint(footprint, (wanted.first, wanted.last + 1))
-    made = _measure(project, found, [placed])
-    return _decide(found, Decision("draw", now(), made=made))
+    with project.deciding:
+        found = events_of(project)
+        placed = extrude_footprint(footprint, (wanted.first, wanted.last + 1))
+        made = _measure(project, found, [placed])
+        return _decide(project, Decision("draw", now(), made=made))
 
 
 @router.post("/undo")
 def undo(project: Opened) -> dict[str, Any]:
     """Undo the last decision."""
-    found = events_of(project)
-    if found.state.undoable is None:
-        raise InvalidValueError("no decision can be undone")
-    return _decide(found, Decision("undo", now()))
+    with project.deciding:
+        found = events_of(project)
+        if found.state.undoable is None:
+            raise InvalidValueError("there is no decision to undo")
+        return _decide(project, Decision("undo", now()))
 
 
 @router.post("/redo")
 def redo(project: Opened) -> dict[str, Any]:
     """Redo the decision that was undone last."""
-    found = events_of(project)
-    if found.state.redoable is None:
-        raise InvalidValueError("no decision can be redone")
-    return _decide(found, Decision("redo", now()))
+    with project.deciding:
+        found = events_of(project)
+        if found.state.redoable is None:
+            raise InvalidValueError("there is no undone decision to redo")
+        return _decide(project, Decision("redo", now()))
 
 
 @router.get("/agreement")
@@ -201,8 +209,8 @@ def agreement(project: Opened, other: str) -> dict[str, Any]:
     }
 
 
-def _decide(found: EventSet, decision: Decision) -> dict[str, Any]:
-    state = found.decide(decision)
+def _decide(project: Project, decision: Decision) -> dict[str, Any]:
+    state = project.decide(decision)
     return {
         "made": [event.event for event in decision.made],
         "undo": state.undoable.kind if state.undoable else None,

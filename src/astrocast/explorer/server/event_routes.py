@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from astrocast.errors import DatasetNotFoundError
 from astrocast.explorer.server.events import EventSet
 from astrocast.explorer.server.frames import mean_trace
-from astrocast.explorer.server.look import Opened, plain
+from astrocast.explorer.server.json_values import plain
+from astrocast.explorer.server.look import Opened
 from astrocast.explorer.server.project import Project
 from astrocast.io.export.tables import scalars
 
@@ -19,22 +20,23 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["events"])
 
 def events_of(project: Project) -> EventSet:
     """Return the events of a project; raise an error if there are none."""
-    if project.events is None:
+    found = project.events
+    if found is None:
         raise DatasetNotFoundError(
             "no events have been detected yet; tune the detection and run it"
         )
-    return project.events
+    return found
 
 
 @router.get("/events")
 def events(project: Opened) -> dict[str, Any]:
     """Return the event table, column by column, with units and descriptions."""
-    if project.events is None:
-        return {"events": [], "columns": [], "undo": None, "redo": None}
     found = project.events
+    if found is None:
+        return {"events": [], "columns": [], "undo": None, "redo": None}
     return {
         "events": found.numbers.tolist(),
-        "columns": [*found.columns(), *project.region_columns()],
+        "columns": [*found.columns(), *project.region_columns(found)],
         "undo": found.state.undoable.kind if found.state.undoable else None,
         "redo": found.state.redoable.kind if found.state.redoable else None,
         "other_decisions": found.other_decisions,
@@ -76,9 +78,7 @@ def event(project: Opened, event: int) -> dict[str, Any]:
 
 
 @router.get("/events/{event}/trace")
-def event_trace(
-    project: Opened, event: int, layer: str, ring: Annotated[bool, Query()] = False
-) -> dict[str, Any]:
+def event_trace(project: Opened, event: int, layer: str) -> dict[str, Any]:
     """Return the mean over the event's footprint in every frame of a layer."""
     placed = events_of(project).voxels_of(event)
     pixels = np.argwhere(placed.mask.any(axis=0)) + placed.origin[1:]

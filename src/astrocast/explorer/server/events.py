@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,10 @@ from astrocast.kernels.masks.pixel_outlines import Segments, outline_frames
 
 
 class EventSet:
-    """Detected events, and events made by the curator.
+    """Detected events, and events made by the curator, after some decisions.
+
+    It never changes: `decide` returns a new one. So a request that reads several parts
+    of it gets parts of one state, while another request decides.
 
     Parameters
     ----------
@@ -52,11 +55,10 @@ class EventSet:
         self.detected = read_event_table(store)
         self.key = detection_key(store)
         self.log = curation_path(store, curator)
-        self._lock = threading.RLock()
-        self._reload()
+        self._apply()
 
-    def _reload(self) -> None:
-        """Read the decisions again and apply them to the table."""
+    def _apply(self) -> None:
+        """Read the decisions and apply them to the table."""
         decisions, self.other_decisions = read_decisions(self.log, self.key)
         highest = max(self.detected.index.to_list(), default=0)
         state = apply_decisions(decisions, highest)
@@ -72,12 +74,12 @@ class EventSet:
             [self.origins, self.origins + self.masks.shapes], 1
         )
 
-    def decide(self, decision: Decision) -> CurationState:
-        """Write a decision to the log and apply it."""
-        with self._lock:
-            append_decision(self.log, self.key, decision)
-            self._reload()
-            return self.state
+    def decide(self, decision: Decision) -> EventSet:
+        """Write a decision to the log; return the events after it."""
+        append_decision(self.log, self.key, decision)
+        after = copy.copy(self)
+        after._apply()
+        return after
 
     def __len__(self) -> int:
         return len(self.table)

@@ -34,6 +34,7 @@ class FrameCache:
         self._blocks: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
+        self._version = 0
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="astrocast-ahead")
 
     def frames(
@@ -56,15 +57,25 @@ class FrameCache:
             if found is not None:
                 self._blocks.move_to_end((key, index))
                 return found
+            version = self._version
         depth = block_depth(movie)
         block = movie.read(index * depth, min((index + 1) * depth, movie.shape[0]))
         with self._lock:
+            if version != self._version:
+                return block  # the layer changed meanwhile
             if (key, index) not in self._blocks:
                 self._blocks[key, index] = block
                 self._bytes += block.nbytes
             while self._bytes > self.limit and len(self._blocks) > 1:
                 self._bytes -= self._blocks.popitem(last=False)[1].nbytes
         return block
+
+    def clear(self) -> None:
+        """Remove all blocks, because the content of layers changed."""
+        with self._lock:
+            self._blocks.clear()
+            self._bytes = 0
+            self._version += 1
 
     def close(self) -> None:
         """Stop reading ahead."""

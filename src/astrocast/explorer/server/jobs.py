@@ -48,7 +48,8 @@ class Jobs:
     """The jobs of a server; one worker computes previews, another one runs."""
 
     def __init__(self) -> None:
-        self.workers = {"preview": Worker(), "run": Worker()}
+        # a cancelled run continues from its checkpoints: its process may be ended
+        self.workers = {"preview": Worker(gentle=True), "run": Worker()}
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -89,13 +90,12 @@ class Jobs:
         self, job: Job, where: str, argument: Any, finish: Callable[[Any], Any]
     ) -> None:
         def report(stage: str, done: int, total: int) -> None:
-            job.stage, job.done, job.total, job.status = stage, done, total, "running"
+            job.stage, job.done, job.total = stage, done, total
 
         begin = time.perf_counter()
+        worker = self.workers[job.kind]
         try:
-            if job.status == "cancelled":
-                return
-            result = self.workers[job.kind].perform(where, argument, report)
+            result = worker.perform(where, argument, report, lambda: self._begin(job))
             job.result, job.status = finish(result), "done"
         except CancelledError:
             job.status = "cancelled"
@@ -107,6 +107,14 @@ class Jobs:
         finally:
             job.seconds = round(time.perf_counter() - begin, 3)
 
+    def _begin(self, job: Job) -> str:
+        """Mark a job as running; raise an error if it was cancelled while it waited."""
+        with self._lock:
+            if job.status == "cancelled":
+                raise CancelledError("the computation was stopped")
+            job.status = "running"
+        return job.name
+
     def get(self, name: str) -> Job:
         """Return a job by its name."""
         if name not in self._jobs:
@@ -116,15 +124,12 @@ class Jobs:
     def cancel(self, name: str) -> Job:
         """Stop a job."""
         job = self.get(name)
-        if job.status in ("waiting", "running"):
-            running = any(
-                other.kind == job.kind and other.status == "running"
-                for other in self._jobs.values()
-                if other is not job
-            )
-            job.status = "cancelled"
-            if not running:
-                self.workers[job.kind].cancel()
+        with self._lock:
+            waiting = job.status == "waiting"
+            if waiting:
+                job.status = "cancelled"
+        if not waiting and job.status == "running":
+            self.workers[job.kind].cancel(job.name)
         return job
 
     def running(self) -> list[Job]:

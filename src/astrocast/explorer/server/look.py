@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
 from astrocast.explorer.server.frames import ProjectionName, mean_trace
+from astrocast.explorer.server.json_values import plain
 from astrocast.explorer.server.project import Project
 from astrocast.kernels.frames.contrast import map_contrast, map_contrast_small
 from astrocast.kernels.masks.pixel_outlines import Segments
@@ -156,8 +157,9 @@ def pixel(
     c0, c1 = max(0, column - radius), min(columns, column + radius + 1)
     grid = np.mgrid[r0:r1, c0:c1].astype(np.int64)
     around = grid.reshape(2, -1).T
-    events = project.events.at_pixel(row, column) if project.events else []
-    return {"values": plain(mean_trace(movie, around)), "events": events}
+    events = project.events
+    found = events.at_pixel(row, column) if events is not None else []
+    return {"values": plain(mean_trace(movie, around)), "events": found}
 
 
 @router.get("/mean")
@@ -221,8 +223,3 @@ def segments_to_json(found: Segments, numbers: NDArray[np.int64]) -> dict[str, A
     offsets = [0, *np.cumsum(lengths[shown]).tolist()]
     packed = base64.b64encode(found.points.astype("<i2").tobytes()).decode()
     return {"events": numbers[shown].tolist(), "offsets": offsets, "points": packed}
-
-
-def plain(values: NDArray[Any]) -> list[float | None]:
-    """Return values for JSON with six digits; None for NaN and infinity."""
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection import Detector
 from astrocast.events.array_columns import as_masks
+from astrocast.explorer.server.json_values import plain
 from astrocast.io.export.tables import scalars
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
@@ -99,19 +100,33 @@ def preview(crop: Crop) -> dict[str, Any]:
     }
 
 
-def warm_up() -> None:
-    """Compute a small preview, to compile the kernels before the first real one."""
+#: stages whose kernels are not loaded yet in this process
+_cold = ["detection", "delta", "motion"]
+
+
+def warm_up(argument: object = None) -> None:
+    """Load the kernels of all stages, so that the first real preview is quick."""
+    while warm_next_stage():
+        pass
+
+
+def warm_next_stage() -> bool:
+    """Load the kernels of one stage; return False if all were loaded before.
+
+    It computes a preview of 60 frames of 32 x 32 pixels.
+    """
+    if not _cold:
+        return False
+    stage = _cold.pop(0)
     frames = np.random.default_rng(0).poisson(100, (60, 32, 32)).astype(np.uint16)
     frames[20:35, 10:20, 10:20] += 150
+    settings = RunSettings.checked(motion={"max_shifts": 4})
+    side = (0, 32)
     with tempfile.TemporaryDirectory(prefix="astrocast-preview-") as folder:
         path = Path(folder) / "movie.h5"
         _store_crop(path, MOVIE, frames, Metadata())
-        side = (0, 32)
-        preview(
-            Crop(
-                "detection", RunSettings(), path, MOVIE, None, side, side, (0, 60), None
-            )
-        )
+        preview(Crop(stage, settings, path, MOVIE, None, side, side, (0, 60), None))
+    return True
 
 
 def _cut(crop: Crop, loc: str | None) -> tuple[NDArray[Any], Metadata]:
@@ -280,7 +295,7 @@ def _preview_delta(crop: Crop, folder: Path) -> dict[str, Any]:
     if crop.signal is not None:
         now, _ = _cut(crop, crop.signal)
         lines["now"] = movie - now.mean(axis=(1, 2), dtype=np.float64)
-    return {"lines": {name: _plain(values) for name, values in lines.items()}}
+    return {"lines": {name: plain(values) for name, values in lines.items()}}
 
 
 def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
@@ -289,7 +304,7 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     block, metadata = _cut(crop, crop.movie)
     _store_crop(path, "data/ch0", block, metadata)
     motion = MotionCorrection()
-    # the crop holds one channel only
+    # the crop contains one channel only
     chosen = crop.settings.motion.model_dump(exclude={"enabled", "reference_channel"})
     if crop.rows[0] % 2 and not isinstance(chosen["bidi"], str):
         # odd lines of the recording are even lines of this crop
@@ -303,22 +318,18 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     known = read_registration(crop.recording, (crop.movie or "").replace("data", "mc"))
     if known is not None:
         now = known.shifts[slice(*crop.frames)]
-        # the two templates may be at different places: remove the difference
+        # the two templates may be displaced: remove the median difference
         now = now - np.median(now - found.shifts, axis=0)
         lines |= {"rows, now": now[:, 0], "columns, now": now[:, 1]}
     numbers = {
         "crispness before": float(found.summary["crispness_before"]),
         "crispness after": float(found.summary["crispness_after"]),
-        "frames that cannot be trusted": int(found.quality["bad_frame"].sum()),
+        "unreliable frames": int(found.quality["bad_frame"].sum()),
     }
     return {
-        "lines": {name: _plain(values) for name, values in lines.items()},
+        "lines": {name: plain(values) for name, values in lines.items()},
         "numbers": {name: round(value, 3) for name, value in numbers.items()},
     }
-
-
-def _plain(values: NDArray[Any]) -> list[float | None]:
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 _STAGES = {

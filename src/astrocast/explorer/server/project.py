@@ -18,6 +18,7 @@ from astrocast.errors import (
     FormatError,
     RecordingNotFoundError,
 )
+from astrocast.events.curation import CurationState, Decision
 from astrocast.events.schema import Column
 from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.explorer.server.events import EventSet, column_to_json
@@ -25,7 +26,7 @@ from astrocast.explorer.server.frames import FrameCache, LayerStatistics, projec
 from astrocast.explorer.server.layers import Layer, layers_of
 from astrocast.io.formats.hdf5_checks import refuse_other_files
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.stores.event_store import TABLE, read_meta
+from astrocast.io.stores.event_store import TABLE, list_stores, read_meta
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
@@ -95,12 +96,8 @@ def find_parts(path: Path) -> Place:
 
 
 def _store_in(folder: Path, stem: str) -> Path | None:
-    found = sorted(
-        p
-        for p in folder.glob("*.roi")
-        if (p / TABLE).is_file() and p.name.startswith(f"{stem}.")
-    )
-    return found[0] if found else None
+    found = (p for p in list_stores(folder) if p.name.startswith(f"{stem}."))
+    return next(found, None)
 
 
 class Project:
@@ -135,6 +132,10 @@ class Project:
         self._statistics: dict[str, LayerStatistics] = {}
         self._projections: dict[str, Projections] = {}
         self._lock = threading.Lock()
+        #: held from the check of a decision until it is stored, so that two decisions
+        #: at the same time do not give the same number to new events
+        self.deciding = threading.RLock()
+        self._events: EventSet | None = None
         self._apply_offset()
 
     @property
@@ -176,9 +177,10 @@ class Project:
 
     def statistics(self, key: str) -> LayerStatistics:
         """Return contrast and histogram of a layer."""
-        if key not in self._statistics:
-            self._statistics[key] = LayerStatistics(self.layer(key).recording)
-        return self._statistics[key]
+        found = self._statistics
+        if key not in found:
+            found[key] = LayerStatistics(self.layer(key).recording)
+        return found[key]
 
     def projections(self, key: str) -> Projections:
         """Return the projections of a layer, computed once."""
@@ -187,12 +189,24 @@ class Project:
                 self._projections[key] = project_movie(self.layer(key).recording)
             return self._projections[key]
 
-    @cached_property
+    @property
     def events(self) -> EventSet | None:
         """Return the events with the decisions about them; None if there are none."""
-        if self.place.store is None:
-            return None
-        return EventSet(self.place.store, self.shape, self.curator)
+        if self._events is None and self.place.store is not None:
+            with self.deciding:
+                if self._events is None:
+                    store = self.place.store
+                    self._events = EventSet(store, self.shape, self.curator)
+        return self._events
+
+    def decide(self, decision: Decision) -> CurationState:
+        """Store a decision about events; return the state after it."""
+        with self.deciding:
+            events = self.events
+            if events is None:
+                raise DatasetNotFoundError("no events have been detected yet")
+            self._events = events.decide(decision)
+            return self._events.state
 
     @cached_property
     def registration(self) -> Registration | None:
@@ -211,20 +225,16 @@ class Project:
                 found = read_frame_marks(layer.recording.path, layer.recording.loc)
         return found
 
-    def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
-        """Return the event table with the columns of regions and their descriptions."""
-        if self.events is None:
-            raise DatasetNotFoundError("no events have been detected yet")
+    def table_with_regions(self, events: EventSet) -> tuple[pd.DataFrame, list[Column]]:
+        """Return an event table with the columns of regions and their descriptions."""
         regions = read_regions(self.place.recording)
         if not regions:
-            return self.events.table, []
-        return add_region_columns(
-            self.events.table, regions, self.shape[1:], self.metadata
-        )
+            return events.table, []
+        return add_region_columns(events.table, regions, self.shape[1:], self.metadata)
 
-    def region_columns(self) -> list[dict[str, Any]]:
+    def region_columns(self, events: EventSet) -> list[dict[str, Any]]:
         """Return the columns that regions add to the event table."""
-        table, described = self.table_with_regions()
+        table, described = self.table_with_regions(events)
         known = {column.name: column.to_dict() for column in described}
         return [column_to_json(name, table[name], known) for name in known]
 
@@ -260,11 +270,11 @@ class Project:
     def answer(self, values: dict[str, float]) -> None:
         """Store entered properties beside the recording."""
         write_json(self.answers_path, self.answers | values)
-        self._apply_offset()
-        self.cache.close()
-        self.cache = FrameCache()
-        self._statistics.clear()
-        self._projections.clear()
+        with self._lock:  # not while a projection is computed
+            self._apply_offset()
+            self._statistics.clear()
+            self._projections.clear()
+        self.cache.clear()
 
     @property
     def offset(self) -> float | str | None:

@@ -99,7 +99,8 @@ def segment(project: Opened, wanted: SegmentBody) -> list[dict[str, Any]]:
     known = project.metadata.pixel_size
     pixels = wanted.diameter / (known[0] if known else 1.0)
     mean = project.projections(wanted.layer).mean
-    table = project.events.table if project.events is not None else None
+    events = project.events
+    table = events.table if events is not None else None
     found = segment_cells(mean, pixels, table, parts=wanted.parts)
     return [_to_json(r) for r in found]
 

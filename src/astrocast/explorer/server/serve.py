@@ -75,7 +75,7 @@ def explore(
         access = replace(access, token=token)
     app = create_app(workspace, access, warm=True)
     say(f"astrocast explorer: {access.url}")
-    say("Stop it with Ctrl+C. Decisions and regions are saved immediately.")
+    say("Stop it with Ctrl+C. Decisions and regions are saved at once.")
     if browser:
         threading.Timer(0.5, webbrowser.open, [access.url]).start()
     config = uvicorn.Config(

@@ -55,7 +55,7 @@ def table(project: Opened, wanted: TableRequest) -> Response:
     found = events_of(project)
     chosen = [e for e in wanted.events if found.state.status.get(e) != "rejected"]
     listed = chosen if wanted.curated else wanted.events
-    whole, described = project.table_with_regions()
+    whole, described = project.table_with_regions(found)
     unknown = [e for e in listed if e not in whole.index]
     if unknown:
         raise InvalidValueError(f"the events {unknown} do not exist")
@@ -76,8 +76,8 @@ def clip(project: Opened, wanted: ClipRequest) -> Response:
     frames = project.shape[0]
     if not wanted.first <= wanted.last < frames:
         raise InvalidValueError(
-            f"frames {wanted.first} to {wanted.last}: the first is not after the last,"
-            f" and the last is below {frames}"
+            f"frames {wanted.first} to {wanted.last}: the first frame must not be after"
+            f" the last, and the last must be at most {frames - 1}"
         )
     if wanted.last - wanted.first >= MOST_CLIP_FRAMES:
         raise InvalidValueError(f"a clip has at most {MOST_CLIP_FRAMES} frames")

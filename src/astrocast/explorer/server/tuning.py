@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from astrocast.errors import InvalidValueError
+from astrocast.errors import FormatError, InvalidValueError
 from astrocast.explorer.server.jobs import Jobs
 from astrocast.explorer.server.look import Opened
 from astrocast.explorer.server.parameters import Tuned, changed_values
@@ -20,6 +20,7 @@ from astrocast.explorer.server.whole_run import (
     free_name,
     unfinished_runs,
 )
+from astrocast.io.naming import RUN_DIRECTORY
 from astrocast.pipeline.settings import RunSettings
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["tune"])
@@ -124,13 +125,21 @@ def _border_inside(
 
 
 @router.get("/runs")
-def runs(project: Opened) -> dict[str, Any]:
-    """Return the name of a new run, and the unfinished runs."""
+def runs(project: Opened, request: Request) -> dict[str, Any]:
+    """Return the name of a new run, the unfinished runs, and those in progress."""
     folder, stem = _beside(project)
+    found, damaged = unfinished_runs(folder)
+    jobs = {
+        Path(job.facts["directory"]).name: job.name
+        for job in jobs_of(request).running()
+        if job.kind == "run" and Path(job.facts["directory"]).parent == folder
+    }
     return {
         "folder": str(folder),
-        "name": free_name(folder, stem),
-        "unfinished": [run.output.name for run in unfinished_runs(folder)],
+        "name": free_name(folder, stem, jobs),
+        "unfinished": [r.output.name for r in found if r.output.name not in jobs],
+        "damaged": damaged,
+        "running": jobs,
     }
 
 
@@ -139,7 +148,12 @@ def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]
     """Start a run of the whole recording in a new directory; return the job."""
     folder, _ = _beside(project)
     output = folder / check_name(wanted.name)
-    interrupted = {r.output.name: r for r in unfinished_runs(folder)}
+    unfinished, damaged = unfinished_runs(folder)
+    if wanted.name in damaged:
+        raise FormatError(damaged[wanted.name])
+    if any(j.facts.get("directory") == str(output) for j in jobs_of(request).running()):
+        raise InvalidValueError(f"the run {wanted.name} is already in progress")
+    interrupted = {r.output.name: r for r in unfinished}
     if wanted.name in interrupted:
         return _start(request, interrupted[wanted.name])
     source, loc = project.source()
@@ -189,7 +203,7 @@ def _beside(project: Project) -> tuple[Path, str]:
     if run_ is not None:
         return run_.parent, run_.name.rstrip("0123456789").rstrip("-") or run_.name
     recording = project.place.recording
-    return recording.parent, f"{recording.stem}.astrocast"
+    return recording.parent, f"{recording.stem}{RUN_DIRECTORY}"
 
 
 jobs_router = APIRouter(prefix="/api/jobs", tags=["tune"])

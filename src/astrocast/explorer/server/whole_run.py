@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from astrocast.errors import InvalidValueError, OutputExistsError
+from astrocast.errors import AstrocastError, InvalidValueError, OutputExistsError
 from astrocast.io.writing.files import replacing
-from astrocast.pipeline.run import REPORT, run_recording
+from astrocast.pipeline.directory import REPORT_FILE
+from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
 
@@ -61,7 +63,7 @@ def _prepare(run: WholeRun) -> None:
     if run.begin_with is not None:
         # not reused: events and report of other parameters, and decisions about them
         left_out = shutil.ignore_patterns(
-            "*.roi", "*.jsonl", REPORT, "*.partial*", "*.lock", "*.explore.json"
+            "*.roi", "*.jsonl", REPORT_FILE, "*.partial*", "*.lock", "*.explore.json"
         )
         with replacing(run.output, overwrite=False) as beside:
             shutil.copytree(run.begin_with, beside, ignore=left_out)
@@ -69,31 +71,50 @@ def _prepare(run: WholeRun) -> None:
     write_json(_mark(run.output), {"source": str(run.source), "settings": settings})
 
 
-def unfinished_runs(folder: Path) -> list[WholeRun]:
-    """Return the unfinished runs of the explorer in a folder."""
-    found = []
+def unfinished_runs(folder: Path) -> tuple[list[WholeRun], dict[str, str]]:
+    """Return the unfinished runs of the explorer in a folder.
+
+    Returns
+    -------
+    runs
+        Runs that can be continued.
+    damaged
+        Name of a run -> why it cannot be continued.
+    """
+    runs, damaged = [], {}
     for mark in sorted(folder.glob(f"*{UNFINISHED}")):
-        stored = json.loads(mark.read_text(encoding="utf-8"))
-        settings = RunSettings.checked(**stored["settings"])
         output = mark.with_name(mark.name.removesuffix(UNFINISHED))
-        found.append(WholeRun(Path(stored["source"]), output, settings))
-    return found
+        try:
+            runs.append(_read_mark(mark, output))
+        except (OSError, ValueError, KeyError, TypeError, AstrocastError) as error:
+            damaged[output.name] = (
+                f"the run {output.name} cannot be continued, because {mark.name} is"
+                f" damaged ({error}); delete this file and the directory"
+                f" {output.name}, or choose another name"
+            )
+    return runs, damaged
 
 
-def free_name(folder: Path, stem: str) -> str:
+def _read_mark(mark: Path, output: Path) -> WholeRun:
+    """Return the run that a file beside its directory describes."""
+    stored = json.loads(mark.read_text(encoding="utf-8"))
+    settings = RunSettings.checked(**stored["settings"])
+    return WholeRun(Path(stored["source"]), output, settings)
+
+
+def free_name(folder: Path, stem: str, taken: Container[str] = ()) -> str:
     """Return an unused name for a new run: ``stem``, ``stem-2`` ...
 
     Examples
     --------
-    >>> free_name(Path("nowhere"), "run")
-    'run'
+    >>> free_name(Path("nowhere"), "run"), free_name(Path("nowhere"), "run", ["run"])
+    ('run', 'run-2')
     """
-    if not (folder / stem).exists():
-        return stem
-    number = 2
-    while (folder / f"{stem}-{number}").exists():
+    name, number = stem, 1
+    while name in taken or (folder / name).exists() or _mark(folder / name).exists():
         number += 1
-    return f"{stem}-{number}"
+        name = f"{stem}-{number}"
+    return name
 
 
 def check_name(name: str) -> str:

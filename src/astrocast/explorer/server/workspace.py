@@ -36,6 +36,11 @@ class Workspace:
         root: Path | None = None,
         curator: str = "",
     ) -> None:
+        if root is not None and not root.is_dir():
+            raise InvalidValueError(
+                f"--root {root} is not a folder; give the folder whose recordings may"
+                " be opened in the page"
+            )
         self.root = root.resolve() if root is not None else None
         check_curator(curator)
         self.loc, self.curator = loc, curator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,12 +210,29 @@ def _events(
     metadata: Metadata,
     described: Mapping[str, Column],
 ) -> Any:
-    from pynwb.core import DynamicTableRegion, VectorData, VectorIndex
+    """Return the events as time intervals, with all columns of the table."""
+    from pynwb.core import VectorIndex
     from pynwb.epoch import TimeIntervals
 
-    rate = float(metadata.frame_rate or 1.0)
-    start, stop = (table[z].to_numpy(np.float64) / rate for z in ("z0", "z1"))
     columns = [
+        *_interval_columns(table, regions, float(metadata.frame_rate or 1.0)),
+        *_scalar_columns(table, described),
+        *_trace_columns(table, described),
+    ]
+    return TimeIntervals(
+        name="Events",
+        description="calcium events",
+        columns=columns,
+        colnames=[c.name for c in columns if not isinstance(c, VectorIndex)],
+    )
+
+
+def _interval_columns(table: pd.DataFrame, regions: Any, rate: float) -> list[Any]:
+    """Return times, number and footprint of each event."""
+    from pynwb.core import DynamicTableRegion, VectorData
+
+    start, stop = (table[z].to_numpy(np.float64) / rate for z in ("z0", "z1"))
+    return [
         VectorData(
             name="start_time",
             description="Start of the first frame, in seconds.",
@@ -238,6 +255,15 @@ def _events(
             table=regions,
         ),
     ]
+
+
+def _scalar_columns(
+    table: pd.DataFrame, described: Mapping[str, Column]
+) -> Iterator[Any]:
+    """Yield the columns of numbers and texts."""
+    from pynwb.core import VectorData
+    from pynwb.epoch import TimeIntervals
+
     for name, column in scalars(table).items():
         if str(name) in _ELSEWHERE:
             continue
@@ -249,11 +275,17 @@ def _events(
         )
         # attributes of NWB tables, such as `name`, cannot be names of columns
         title = f"event_{name}" if hasattr(TimeIntervals, str(name)) else str(name)
-        columns.append(
-            VectorData(
-                name=title, description=_meaning(described, str(name)), data=values
-            )
+        yield VectorData(
+            name=title, description=_meaning(described, str(name)), data=values
         )
+
+
+def _trace_columns(
+    table: pd.DataFrame, described: Mapping[str, Column]
+) -> Iterator[Any]:
+    """Yield each column of traces: the ends of the traces, then all their values."""
+    from pynwb.core import VectorData, VectorIndex
+
     for name, column in table.items():
         if isinstance(column.array, TraceArray):
             held = VectorData(
@@ -261,18 +293,10 @@ def _events(
                 description=_meaning(described, str(name)),
                 data=column.array.flat,
             )
-            columns += [
-                VectorIndex(
-                    name=f"{name}_index", target=held, data=column.array.offsets[1:]
-                ),
-                held,
-            ]
-    return TimeIntervals(
-        name="Events",
-        description="calcium events",
-        columns=columns,
-        colnames=[c.name for c in columns if not isinstance(c, VectorIndex)],
-    )
+            yield VectorIndex(
+                name=f"{name}_index", target=held, data=column.array.offsets[1:]
+            )
+            yield held
 
 
 def _meaning(described: Mapping[str, Column], name: str) -> str:

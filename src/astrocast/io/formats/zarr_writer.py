@@ -56,22 +56,7 @@ class ZarrWriter(RecordingWriter):
             shape,
             dtype,
         )
-        restore_replaced(path)
-        restore_replaced(path / self.loc)
-        if path.exists() and not is_store(path):
-            raise OutputExistsError(
-                f"{path} exists but is not a zarr store; choose another name"
-            )
-        overwrite = bool(options.get("overwrite", False))
-        if (
-            path.exists()
-            and not overwrite
-            and (not self.loc or (path / self.loc).exists())
-        ):
-            raise OutputExistsError(
-                f"{path} already has {self.loc or 'an array'!r}; choose another loc or"
-                " overwrite=True"
-            )
+        self._check_target(overwrite=bool(options.get("overwrite", False)))
         check_space(
             path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
         )
@@ -85,27 +70,9 @@ class ZarrWriter(RecordingWriter):
         if self._resume is not None:
             attributes[ATTRIBUTE] = self._resume.key
             self.resumed = self._resume.frames()
-        try:
-            unfinished = (
-                self._find_unfinished(options["chunks"]) if self.resumed else None
-            )
-            if unfinished is None:
-                self._begin_anew()
-                unfinished = zarr.create_array(
-                    store=str(self.beside),
-                    name=self.loc or None,
-                    shape=shape,
-                    dtype=dtype,
-                    chunks=options["chunks"],
-                    compressors=codec_chain(options.get("compression")),
-                    attributes=attributes,
-                    zarr_format=3,
-                )
-            self.array = unfinished
-        except OSError as error:
-            raise OutputError(
-                f"{path.parent} cannot be written to: {error}; choose another folder"
-            ) from error
+        self.array = self._open_array(
+            options["chunks"], options.get("compression"), attributes
+        )
         self.chunk_frames, height, width = self.array.chunks
         self.chunk_shape = (self.chunk_frames, height, width)
         self._slabs = SlabBuffer(self, self.chunk_frames)
@@ -113,6 +80,51 @@ class ZarrWriter(RecordingWriter):
         self._chunks = DirectChunks(
             self.beside / self.loc, self.array, options.get("compression") or "lz4"
         )
+
+    def _check_target(self, *, overwrite: bool) -> None:
+        """Raise an error if the store has another format, or has the array already."""
+        path = self.path
+        restore_replaced(path)
+        restore_replaced(path / self.loc)
+        if not path.exists():
+            return
+        if not is_store(path):
+            raise OutputExistsError(
+                f"{path} exists but is not a zarr store; choose another name"
+            )
+        if not overwrite and (not self.loc or (path / self.loc).exists()):
+            raise OutputExistsError(
+                f"{path} already has {self.loc or 'an array'!r}; choose another loc or"
+                " overwrite=True"
+            )
+
+    def _open_array(
+        self,
+        chunks: tuple[int, int, int],
+        compression: str | None,
+        attributes: dict[str, Any],
+    ) -> Any:
+        """Return the array of an interrupted process, or a new one."""
+        try:
+            unfinished = self._find_unfinished(chunks) if self.resumed else None
+            if unfinished is not None:
+                return unfinished
+            self._begin_anew()
+            return zarr.create_array(
+                store=str(self.beside),
+                name=self.loc or None,
+                shape=self.shape,
+                dtype=self.dtype,
+                chunks=chunks,
+                compressors=codec_chain(compression),
+                attributes=attributes,
+                zarr_format=3,
+            )
+        except OSError as error:
+            raise OutputError(
+                f"{self.path.parent} cannot be written to: {error}; choose another"
+                " folder"
+            ) from error
 
     def _find_unfinished(self, chunks: tuple[int, int, int]) -> Any:
         """Return the incomplete array of the journal; None if it does not fit."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from astrocast.errors import OutputError, describe_error
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, name_result
 from astrocast.io.recording import Recording
 from astrocast.io.writing.files import replacing
 
@@ -40,9 +40,7 @@ def place_beside(recording: str | Path, loc: str | None, suffix: str) -> Place:
         folder, _, last = place.rstrip("/").rpartition("/")
         name = Path(last)
     assert isinstance(name, Path)
-    part = (loc or "").strip("/").split("/")[-1]
-    stem = f"{name.stem}.{part}" if part else name.stem
-    beside = name.with_name(stem + suffix)
+    beside = name.with_name(name_result(name, loc, suffix))
     return f"{folder}/{beside}" if isinstance(place, str) else beside
 
 

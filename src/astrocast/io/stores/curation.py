@@ -19,7 +19,7 @@ from typing import Any
 
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
 from astrocast.events.curation import CurationState, Decision, apply_decisions
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import TABLE, name_of_store
 from astrocast.io.stores.event_table import event_numbers
 
 FORMAT = "astrocast curation 1"
@@ -36,7 +36,7 @@ def curation_path(store: Path, curator: str = "") -> Path:
     """
     check_curator(curator)
     name = f".{curator}" if curator else ""
-    return store.with_name(f"{store.name.removesuffix('.roi')}.curation{name}.jsonl")
+    return store.with_name(f"{name_of_store(store)}.curation{name}.jsonl")
 
 
 def check_curator(curator: str) -> None:
@@ -50,7 +50,7 @@ def check_curator(curator: str) -> None:
 
 def list_curators(store: Path) -> list[str]:
     """Return the names of the curators of a store; ``""`` for the log without name."""
-    stem = store.name.removesuffix(".roi")
+    stem = name_of_store(store)
     found = []
     for path in sorted(store.parent.glob(f"{stem}.curation*.jsonl")):
         name = path.name.removeprefix(f"{stem}.curation").removesuffix(".jsonl")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from astrocast.errors import FormatError, RecordingNotFoundError
+from astrocast.io.naming import EVENT_STORE, name_result
 from astrocast.io.writing.files import replacing
 
 TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
@@ -105,10 +106,26 @@ def store_path(recording: Path, loc: str | None = None) -> Path:
     >>> store_path(Path("session/a.tiff")).name
     'a.roi'
     """
-    last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(
-        f"{recording.stem}.{last}.roi" if last else f"{recording.stem}.roi"
-    )
+    return recording.with_name(name_result(recording, loc, EVENT_STORE))
+
+
+def name_of_store(store: Path) -> str:
+    """Return the name of an event store without its suffix.
+
+    Examples
+    --------
+    >>> name_of_store(Path("run/recording.ch0.roi"))
+    'recording.ch0'
+    """
+    return store.name.removesuffix(EVENT_STORE)
+
+
+def list_stores(directory: Path) -> list[Path]:
+    """Return the complete event stores in a directory, for example of a run, by name.
+
+    A run has one for each channel.
+    """
+    return sorted(path.parent for path in directory.glob(f"*{EVENT_STORE}/{TABLE}"))
 
 
 def read_meta(directory: Path) -> dict[str, Any]:

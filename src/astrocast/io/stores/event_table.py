@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from astrocast.errors import (
     AstrocastError,
-    DatasetNotFoundError,
     FormatError,
     RecordingNotFoundError,
 )
 from astrocast.events.array_columns import FootprintArray, MaskArray, TraceArray
+from astrocast.events.required import require_names
 from astrocast.events.schema import INDEX
 from astrocast.io.stores.event_store import TABLE
 
@@ -74,12 +74,8 @@ def _read_columns(path: Path, columns: Iterable[str] | None) -> pd.DataFrame:
     stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
-    unknown = [n for n in wanted if n not in names]
-    if unknown or INDEX not in stored.names:
-        raise DatasetNotFoundError(
-            f"{path} has no columns {unknown or [INDEX]}; it has"
-            f" {', '.join(stored.names)}"
-        )
+    require_names([INDEX], stored.names, str(path))
+    require_names(wanted, names, str(path))
     kinds = {
         n: (stored.field(n).metadata or {}).get(b"dtype", b"").decode() for n in wanted
     }

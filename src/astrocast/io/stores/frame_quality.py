@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
+from astrocast.events.required import require_names
 from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".frames.csv"
@@ -88,6 +89,22 @@ def frame_quality_path(recording: str | Path, loc: str | None) -> Path:
     return Path(place_beside(recording, loc, SUFFIX))
 
 
+def run_table_path(directory: Path, channel: str = "") -> Path:
+    """Return the path of the table of a channel in a run directory.
+
+    Examples
+    --------
+    >>> run_table_path(Path("run")).name, run_table_path(Path("run"), "ch1").name
+    ('frames.csv', 'frames.ch1.csv')
+    """
+    return directory / (f"frames.{channel}.csv" if channel else "frames.csv")
+
+
+def list_run_tables(directory: Path) -> list[Path]:
+    """Return the tables of all channels in a run directory, by name."""
+    return sorted([*directory.glob("frames.csv"), *directory.glob("frames.*.csv")])
+
+
 def write_frame_quality(
     path: str | Path, loc: str | None, table: pd.DataFrame, frames: int | None = None
 ) -> Place:
@@ -109,12 +126,9 @@ def write_frame_quality(
 
 def write_table(target: Place, table: pd.DataFrame, frames: int | None = None) -> None:
     """Write the table as CSV to any place; readers always see a complete file."""
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise InvalidValueError(
-            f"the table of bad frames has no columns {', '.join(missing)}; it has"
-            f" {', '.join(map(str, table.columns))}"
-        )
+    require_names(
+        COLUMNS, table.columns, "the table of bad frames", error=InvalidValueError
+    )
     count = frames if frames is not None else table.attrs.get("frames", -1)
     text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
     write_bytes(target, f"# frames of the recording: {count}\n{text}".encode())
@@ -140,7 +154,11 @@ def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame
     FormatError
         The table cannot be read.
     """
-    source = place_beside(path, loc, SUFFIX)
+    return read_table(place_beside(path, loc, SUFFIX))
+
+
+def read_table(source: Place) -> pd.DataFrame | None:
+    """Return the table at a place; None if there is none. See `read_frame_quality`."""
     try:
         content = read_bytes(source)
         if content is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astrocast.errors import FormatError, NotRunError
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.naming import RUN_DIRECTORY
+from astrocast.io.stores.event_store import list_stores
 
 STUDY_FILE = "study.json"
 
@@ -59,9 +60,9 @@ def list_study_events(path: Path) -> list[StudyEvents]:
             f"{file} cannot be read: {error!r}; write it again with `astrocast batch`"
         ) from error
     for name, labels, complete in rows:
-        run = file.parent / f"{name}.astrocast"
-        stores = sorted(run.glob(f"*.roi/{TABLE}")) if complete else []
-        found += [StudyEvents(store.parent, name, labels) for store in stores]
+        run = file.parent / f"{name}{RUN_DIRECTORY}"
+        stores = list_stores(run) if complete else []
+        found += [StudyEvents(store, name, labels) for store in stores]
     if not found:
         raise NotRunError(
             f"none of the {len(rows)} recordings of {file.parent} is complete; run"

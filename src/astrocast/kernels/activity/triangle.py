@@ -90,7 +90,6 @@ def triangle_thresholds(
         len(frames),
         _count,
         np.ascontiguousarray(frames),
-        depth,
         start,
         low,
         high,
@@ -167,7 +166,6 @@ def _count(
     lo: int,
     hi: int,
     frames: Any,
-    depth: int,
     start: int,
     low: Any,
     high: Any,
@@ -176,8 +174,10 @@ def _count(
     """Count frames ``lo`` to ``hi - 1``, float32 (frame, row, column), into histograms.
 
     A frame is part of 2 * depth + 1 windows, each with its own range ``low``, ``high``,
-    float32 (window,): ``counts`` is int32 (frame, window, lane, bin).
+    float32 (window,), the first of which is around frame ``start``: ``counts`` is int32
+    (frame, window, lane, bin).
     """
+    depth = counts.shape[1] // 2
     columns = frames.shape[2]
     bins = np.empty(columns, np.int32)
     for t in range(lo, hi):

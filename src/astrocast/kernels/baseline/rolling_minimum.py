@@ -16,7 +16,7 @@ segment may be cut into blocks (`advance`), so that memory does not either.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,26 +72,21 @@ def two_sided_minimum(
     [5.0, 4.0, 4.0, 4.0, 3.0]
     """
     check_window(window)
-    code = method_code(method)
+    rule = make_rule(method, floor, frames.dtype)
     first, last, _ = inner.indices(len(frames))
     flat = np.ascontiguousarray(frames).reshape(len(frames), -1)
     result = np.empty((last - first, flat.shape[1]), np.float32)
     strips = -(-flat.shape[1] // STRIP)
     floored = np.zeros(strips, np.int64)
-    real = arithmetic(flat.dtype)
     run_in_threads(
         pool,
         strips,
         _whole,
         flat,
         highest(flat.dtype),
-        min(int(window), len(frames)),
-        code,
-        np.float32(floor),
-        real,
-        first,
-        result,
-        floored,
+        (min(int(window), len(frames)), first),
+        rule,
+        (result, floored),
     )
     return result.reshape(last - first, *frames.shape[1:]), int(floored.sum())
 
@@ -130,23 +125,9 @@ def advance(
     result = np.empty(now.shape, np.float32)
     strips = -(-now.shape[1] // STRIP)
     floored = np.zeros(strips, np.int64)
-    code = method_code(method)
-    real = arithmetic(now.dtype)
-    before = now[:0] if past is None else past
-    run_in_threads(
-        pool,
-        strips,
-        _advance,
-        before,
-        now,
-        future,
-        edges,
-        code,
-        np.float32(floor),
-        real,
-        result,
-        floored,
-    )
+    rule = make_rule(method, floor, now.dtype)
+    segments = (now[:0] if past is None else past), now, future
+    run_in_threads(pool, strips, _advance, segments, edges, rule, (result, floored))
     return result, int(floored.sum())
 
 
@@ -171,7 +152,7 @@ def signal_above(
         Two float32 arrays, (frame,) and (row, column): their product is added to the
         background.
     """
-    code = method_code(method)
+    rule = make_rule(method, floor, frames.dtype)
     if method == "background" and raised is None:
         return background, 0
     n = len(frames)
@@ -189,13 +170,9 @@ def signal_above(
         _signal,
         flat,
         np.ascontiguousarray(background).reshape(n, -1),
-        np.ascontiguousarray(of_frame),
-        np.ascontiguousarray(of_pixel).reshape(-1),
-        code,
-        np.float32(floor),
-        arithmetic(flat.dtype),
-        result,
-        floored,
+        (np.ascontiguousarray(of_frame), np.ascontiguousarray(of_pixel).reshape(-1)),
+        rule,
+        (result, floored),
     )
     return result.reshape(frames.shape), int(floored.sum())
 
@@ -221,6 +198,29 @@ def check_window(window: int) -> None:
         raise InvalidValueError(
             f"window is {window!r}; expected a whole number of frames, at least 1"
         )
+
+
+class SignalRule(NamedTuple):
+    """How the signal follows from a value and its background, for compiled functions.
+
+    Parameters
+    ----------
+    method
+        Position in `METHODS`.
+    floor
+        Least divisor.
+    real
+        Float dtype in which differences are computed, see `arithmetic`.
+    """
+
+    method: int
+    floor: np.float32
+    real: type[np.floating[Any]]
+
+
+def make_rule(method: str, floor: float, dtype: np.dtype[Any]) -> SignalRule:
+    """Return the rule for a movie of ``dtype``; refuse an unknown method."""
+    return SignalRule(method_code(method), np.float32(floor), arithmetic(dtype))
 
 
 def method_code(method: str) -> int:
@@ -284,11 +284,12 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
 
 
 @njit(nogil=True, cache=True)
-def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
-    """Write the signal of ``method`` for a row; return the limited divisions.
+def emit(row, background, rule, result):  # type: ignore[no-untyped-def] # numba infers
+    """Write the signal for a row; return the number of limited divisions.
 
-    ``row``, ``background`` and ``result`` are float32 (pixel,).
+    ``row``, ``background`` and ``result`` are float32 (pixel,); ``rule``: `SignalRule`.
     """
+    method, floor, real = rule
     floored = np.int64(0)
     if method == 0:
         for p in range(row.size):
@@ -307,13 +308,16 @@ def emit(row, background, method, floor, real, result):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True)
 def _whole(  # type: ignore[no-untyped-def] # numba infers
-    lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored
+    lo, hi, frames, nothing_above, times, rule, out
 ):
     """Correct strips ``lo`` to ``hi`` of a recording that fits into one block.
 
-    ``frames`` and ``result`` float32 (frame, pixel); ``floored`` int64 (strip,) counts
-    backgrounds raised to ``floor``.
+    ``frames`` (frame, pixel); ``times``: frames of the window, and the first frame of
+    the result; ``rule``: `SignalRule`. ``out``: result float32 (frame, pixel), and the
+    number of backgrounds raised to the floor, int64 (strip,).
     """
+    window, first = times
+    result, floored = out
     n, pixels = frames.shape
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -342,23 +346,20 @@ def _whole(  # type: ignore[no-untyped-def] # numba infers
                         before[t - begin], head, tail[t - begin], ahead, background
                     )
                     floored[s] += emit(
-                        strip[t],
-                        background,
-                        method,
-                        floor,
-                        real,
-                        result[t - first, p0:p1],
+                        strip[t], background, rule, result[t - first, p0:p1]
                     )
             before, tail = tail, before
 
 
 @njit(nogil=True, cache=True)
-def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floored):  # type: ignore[no-untyped-def]
+def _advance(lo, hi, segments, edges, rule, out):  # type: ignore[no-untyped-def]
     """Correct strips ``lo`` to ``hi`` of a block, with the blocks before and after it.
 
-    ``past``, ``now``, ``future``, ``edges`` and ``result`` float32 (frame, pixel);
-    ``floored`` int64 (strip,) counts backgrounds raised to ``floor``.
+    ``segments``: the block before, this one and the one after, ``edges``: see
+    `advance`; all (frame, pixel); ``rule``: `SignalRule`. ``out``: see `_whole`.
     """
+    past, now, future = segments
+    result, floored = out
     pixels = now.shape[1]
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -375,9 +376,7 @@ def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floo
             if i < future.shape[0]:
                 _lower(ahead, future[i, p0:p1])
             _combine(before[i], head, tail[i], ahead, background)
-            floored[s] += emit(
-                now[i, p0:p1], background, method, floor, real, result[i, p0:p1]
-            )
+            floored[s] += emit(now[i, p0:p1], background, rule, result[i, p0:p1])
 
 
 @njit(nogil=True, cache=True)
@@ -393,14 +392,16 @@ def _minimum(lo, hi, frames, out):  # type: ignore[no-untyped-def] # numba infer
 
 @njit(nogil=True, cache=True)
 def _signal(  # type: ignore[no-untyped-def] # numba infers
-    lo, hi, frames, background, of_frame, of_pixel, method, floor, real, result, floored
+    lo, hi, frames, background, raised, rule, out
 ):
-    """Write the signal of ``method`` above a raised background into ``result``.
+    """Write the signal above a raised background.
 
-    ``frames`` (any real dtype), ``background`` and ``result`` (float32) are (frame,
-    pixel); ``of_frame`` and ``of_pixel`` float32, (frame,) and (pixel,). ``floored``,
-    int64 (strip,), counts limited divisions.
+    ``frames`` (any real dtype) and ``background`` (float32) are (frame, pixel);
+    ``raised``: what is added to the background is the product of both, float32 (frame,)
+    and (pixel,); ``rule``: `SignalRule`. ``out``: see `_whole`.
     """
+    of_frame, of_pixel = raised
+    result, floored = out
     pixels = frames.shape[1]
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -409,6 +410,4 @@ def _signal(  # type: ignore[no-untyped-def] # numba infers
             level = background[t, p0:p1]
             for p in range(p1 - p0):
                 below[p] = level[p] + of_frame[t] * scale[p]
-            floored[s] += emit(
-                frames[t, p0:p1], below, method, floor, real, result[t, p0:p1]
-            )
+            floored[s] += emit(frames[t, p0:p1], below, rule, result[t, p0:p1])

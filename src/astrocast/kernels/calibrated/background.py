@@ -29,6 +29,7 @@ from astrocast.kernels.calibrated.drift import (
 from astrocast.kernels.calibrated.noise_moments import gain_of_mean
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
 from astrocast.kernels.calibrated.quiet import (
+    QuietArrays,
     box_means,
     box_noise,
     find_quiet,
@@ -160,20 +161,21 @@ def estimate_background(
         rest -= correction
     even = box_noise(noise)
     drift = np.zeros(count_tiles(rest.shape, DRIFT_TILE), np.float32)
+    arrays = QuietArrays(rest.shape)
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, noise * noise)
         steady_values(rest, drift, texture, steady, pool)
         # leaving out high values only would bias the mean below zero, so later rounds
         # leave out low ones too; in the first round the level may be too high, and the
         # values below it have to pull it down
-        quiet = find_quiet(steady, even, limit, round_ > 0, pool)
+        quiet = find_quiet(steady, even, limit, round_ > 0, pool, arrays)
         correction = mean_of_quiet(steady, quiet, pool)
         level += correction
         rest -= correction
         steady -= correction
         drift = drift + estimate_drift(steady, quiet, pool)
     steady_values(rest, drift, texture, steady, pool)
-    excess = _excess(steady, even, pool)
+    excess = _excess(steady, even, arrays.smooth, pool)
     levels = add_drift(drift, level, course, slope, steady, pool)
     return Background(levels, steps, variance, excess, line, patterns)
 
@@ -270,13 +272,14 @@ def _take_rank(lo: int, hi: int, values: Any, rank: int, out: Any) -> None:
 def _excess(
     steady: NDArray[np.float32],
     even: NDArray[np.float32],
+    smooth: NDArray[np.float32],
     pool: Executor | None,
 ) -> NDArray[np.float32]:
     """Return the fluctuation of means below zero, in units of the noise.
 
-    Events do not contribute, as they are above zero. ``even``: from `box_noise`.
+    Events do not contribute, as they are above zero. ``even``: from `box_noise`;
+    ``smooth``: filled, as ``steady``.
     """
-    smooth = np.empty_like(steady)
     run_in_threads(pool, len(steady), box_means, steady, smooth)
     found = np.ones(steady.shape[1:], np.float32)
     run_in_threads(pool, steady.shape[1], _lower_spread, smooth, even, found)

@@ -27,6 +27,11 @@ _OF_LIGHT, _OF_FLICKER, _OF_FALLS = 0.02, 4.0, 5.0
 #: frames within which it rises by half, share of the lower peak to which the course
 #: falls between two events
 _RISE, _DIP = 20, 0.7
+#: largest share of the highest activity that flicker may have where its course is not
+#: smoothed, and the largest share of a tile's threshold that noise may have
+_CALM, _CLEAR = 0.04, 0.25
+#: standard deviations of the Gaussians in time, in frames: the smallest that suffices
+_WIDTHS = (0.0, 0.75, 1.0, 1.5, 2.0)
 #: share of the field that it covers at one time, and share of its height there
 _WIDE, _ALIKE = 0.7, 0.3
 
@@ -192,13 +197,15 @@ def whole_field_events(tiles: NDArray[np.float32], share: float) -> FieldEvents:
     sway = float(np.sqrt(np.mean(falls**2))) if len(falls) else 0.0
     light = abs(float(np.quantile(tiles, 0.2)))
     least = max(_OF_LIGHT * light, _OF_FLICKER * flicker, level + _OF_FALLS * sway)
+    width = _smallest_width(flicker, _CALM * float(activity.max()))
+    if width < _SIGMA:
+        activity = median_filter(course, 3, mode="nearest") - base
+        activity = gaussian_filter1d(activity, width) if width else activity
+    floor = max(1.5 * flicker, 0.003 * light)
     peaks = [
-        (start, top, stop)
-        for start, top, stop in activity_peaks(
-            activity, max(1.5 * flicker, 0.003 * light), least
-        )
-        if activity[top] - activity[max(start, top - _RISE) : top + 1].min()
-        >= 0.5 * activity[top]
+        peak
+        for peak in activity_peaks(activity, floor, least)
+        if _rises(activity, peak, floor, least)
     ]
     if not peaks:
         return nothing
@@ -208,16 +215,68 @@ def whole_field_events(tiles: NDArray[np.float32], share: float) -> FieldEvents:
     if quiet.sum() < 2 * _MEDIAN:
         quiet = activity <= np.quantile(activity, 0.2)
     rest = tiles - base[:, None].astype(np.float32)
-    above = gaussian_filter1d(rest - np.median(rest[quiet], axis=0), 1.5, axis=0)
+    above = (rest - np.median(rest[quiet], axis=0)).astype(np.float32)
     masks, ratio = [], []
     for start, top, stop in peaks:
-        begin = max(start - 3, 0)
-        part = above[begin:stop]
+        # an event that begins in the tail of another one begins at the dip
+        begin = max(start - 3, 0) if activity[max(start - 1, 0)] <= floor else start
+        part = _smooth_tiles(above, slice(begin, stop), share)
         highest = part.max(axis=0)
-        if (part[top - begin] >= _ALIKE * np.median(highest)).mean() < _WIDE:
+        at_top = part[max(top - begin - 1, 0) : top - begin + 2].max(axis=0)
+        if (at_top >= _ALIKE * np.median(highest)).mean() < _WIDE:
             continue
         peak = float(np.quantile(part, 0.98))
         masks.append((begin, part >= share * peak))
         ratio.append(activity[top] / least)
     kept = np.where(quiet, 0, activity) if masks else np.zeros(n)
     return FieldEvents(masks, kept.astype(np.float32), np.array(ratio))
+
+
+def _rises(
+    activity: NDArray[np.float64],
+    peak: tuple[int, int, int],
+    floor: float,
+    least: float,
+) -> bool:
+    """Return whether a stretch of activity (start, peak, stop) rises as an event does.
+
+    One that begins in the tail of another event counts from the dip between them.
+    """
+    start, top, _ = peak
+    before = max(start - 1, 0)
+    rise = activity[top] - activity[max(before, top - _RISE) : top + 1].min()
+    if start == 0 or activity[before] <= floor:
+        return bool(rise >= 0.5 * activity[top])
+    own = activity[top] - activity[start]
+    return bool(own >= least and rise >= 0.5 * own)
+
+
+def _smooth_tiles(
+    above: NDArray[np.float32], frames: slice, share: float
+) -> NDArray[np.float32]:
+    """Return some frames of tiles, smoothed in time as little as their noise allows.
+
+    ``above`` is float32 (frame, tile), without its median over time. Smoothing makes
+    short events longer, so noise decides: its standard deviation must be a quarter of
+    the threshold, which is ``share`` of the peak.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    steps = np.diff(above - np.median(above, axis=1, keepdims=True), axis=0)
+    noise = float(np.median(np.abs(steps))) / 0.6745 / 2**0.5
+    limit = _CLEAR * share * float(np.quantile(above[frames], 0.98))
+    width = min(_smallest_width(noise, limit), 1.5)
+    smooth = gaussian_filter1d(above, width, axis=0) if width else above
+    return np.asarray(smooth[frames])
+
+
+def _smallest_width(noise: float, limit: float) -> float:
+    """Return the width of the Gaussian, in frames, that brings noise to a limit.
+
+    0 where no smoothing is needed, at most 2; ``noise`` is a standard deviation.
+    """
+    for width in _WIDTHS[:-1]:
+        gain = (2 * np.pi**0.5 * width) ** -0.5 if width else 1.0
+        if noise * min(gain, 1.0) <= limit:
+            return width
+    return _WIDTHS[-1]

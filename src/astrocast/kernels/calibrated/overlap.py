@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.pieces import call_in_pieces
 from astrocast.kernels.calibrated.shared_fit import fit_groups
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.scattered import largest_region
 from astrocast.kernels.segmentation.labelling import join_labels
+from astrocast.kernels.segmentation.ordering import order_by_group, unique_values
 
 #: an event keeps a voxel that is above this share of its level after the other event's
 #: signal was subtracted
@@ -151,7 +154,7 @@ def _neighbours(
     pairs = index[np.asarray(touching, np.int64).reshape(-1, 2)].astype(np.int64)
     pairs = pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    key = np.unique(both[:, 0] * count + both[:, 1])
+    key = unique_values(both[:, 0] * count + both[:, 1])
     first = np.searchsorted(key // max(count, 1), np.arange(count + 1))
     return key % max(count, 1), first
 
@@ -316,13 +319,15 @@ def layer_events(
     numbers = sorted(extents)
     pieces = [(n, extents[n], strengths[n]) for n in numbers]
     pieces += [(n, s.voxels[s.reached], s.model[s.reached]) for n, s in shared.items()]
-    event = np.concatenate([np.full(len(v), n) for n, v, _ in pieces])
+    place = {n: i for i, n in enumerate(numbers)}
+    length = [len(v) for _, v, _ in pieces]
+    event = np.repeat(np.array([place[n] for n, _, _ in pieces]), length)
     voxel, strength = (
         np.concatenate([v for _, v, _ in pieces]),
         np.concatenate([s for _, _, s in pieces]),
     )
     visits = np.arange(len(voxel)) >= sum(len(extents[n]) for n in numbers)
-    core = np.concatenate([np.full(len(v), cores[n]) for n, v, _ in pieces])
+    core = np.repeat(np.array([cores[n] for n, _, _ in pieces], np.float64), length)
     hole = np.isnan(strength)
     rank = np.where(
         visits,
@@ -331,13 +336,34 @@ def layer_events(
             strength >= core, np.inf, strength - _model_at(voxel, _strongest(shared))
         ),
     )
-    order = np.lexsort((event, -np.where(hole, -np.inf, rank), voxel))
-    first = np.zeros(len(voxel), bool)
-    first[order[np.concatenate([[True], np.diff(voxel[order]) > 0])]] = True
-    kept = np.flatnonzero(first | ~hole)
-    kept = kept[np.lexsort((voxel[kept], event[kept]))]
-    cuts = np.searchsorted(event[kept], numbers)[1:]
+    # the pieces are sorted, so that sorting them together is merging
+    order = np.argsort(voxel, kind="stable")
+    first = _mark_strongest(voxel, event, np.where(hole, -np.inf, rank), order)
+    kept = order[(first | ~hole)[order]]
+    of_event, cuts = order_by_group(event[kept], len(numbers))
+    kept = kept[of_event]
     return {
         n: LayeredEvent(voxel[own], ~first[own], hole[own])
-        for n, own in zip(numbers, np.split(kept, cuts), strict=True)
+        for n, own in zip(numbers, np.split(kept, cuts[1:-1]), strict=True)
     }
+
+
+@njit(cache=True, nogil=True)
+def _mark_strongest(voxel: Any, event: Any, rank: Any, order: Any) -> Any:
+    """Return which entry of each voxel has the highest rank, bool (entry,).
+
+    Of equal ranks that of the lowest event. ``voxel`` and ``event`` int64 and ``rank``
+    float64 (entry,); ``order`` int64 (entry,): entries by voxel.
+    """
+    out = np.zeros(len(voxel), np.bool_)
+    best = -1
+    for i in order:
+        if best >= 0 and voxel[i] == voxel[best]:
+            if rank[i] < rank[best] or (
+                rank[i] == rank[best] and event[i] >= event[best]
+            ):
+                continue
+            out[best] = False
+        best = i
+        out[i] = True
+    return out

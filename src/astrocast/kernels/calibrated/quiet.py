@@ -35,12 +35,27 @@ def _box_weights(n: int) -> NDArray[np.float32]:
     return weights
 
 
+class QuietArrays:
+    """Arrays that are filled in each round; new memory would take longer.
+
+    Parameters
+    ----------
+    shape
+        Of the values, (step, row, column).
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.smooth = np.empty(shape, np.float32)
+        self.high, self.quiet = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+
+
 def find_quiet(
     values: NDArray[np.float32],
     even: NDArray[np.float32],
     limit: float,
     both: bool,
     pool: Executor | None,
+    arrays: QuietArrays | None = None,
 ) -> NDArray[np.uint8]:
     """Return 1 where no mean stands out nearby in space and time, uint8.
 
@@ -53,17 +68,18 @@ def find_quiet(
         (step, row, column), float32.
     even
         Standard deviation of the mean over a square, from `box_noise`, (row, column).
+    arrays
+        Used for intermediate values and the result; None: new ones.
     """
-    smooth = np.empty_like(values)
+    arrays = arrays or QuietArrays(values.shape)
+    smooth, out, quiet = arrays.smooth, arrays.high, arrays.quiet
     run_in_threads(pool, len(values), box_means, values, smooth)
-    out = np.empty(values.shape, np.uint8)
     scale = _low_spread(smooth, even)
     if both:
         np.abs(smooth, out=smooth)
     run_in_threads(
         pool, len(values), _near_high, smooth, np.float32(limit) * even, scale, out
     )
-    quiet = np.empty(values.shape, np.uint8)
     run_in_threads(pool, len(values), _no_neighbour_in_time, out, quiet)
     return quiet
 

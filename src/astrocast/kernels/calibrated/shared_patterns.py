@@ -33,6 +33,10 @@ _SPREAD, _BALANCE = 0.015, 0.2
 #: changes of sign of a course, values below a share of its largest left out, that make
 #: it sway although its pattern goes one way only
 _SWAYS, _SMALL = 4, 0.2
+#: share of the bins below which a pattern may be the activity of few places that are
+#: active again and again; share of power in falls of what sways about its level, as
+#: such a place falls less than it rises
+_WIDE, _EVEN = 0.05, 0.43
 #: least slope of what falls with a pattern, as a share of the slope of what rises
 _FALLS = 0.5
 #: most that a bin counts, in standard deviations of its noise, so that an event does
@@ -297,7 +301,10 @@ def _goes_both_ways(bins: NDArray[np.float64], course: NDArray[np.float64]) -> b
     if low < _BALANCE * power:
         return False
     up = (np.maximum(pattern[strong], 0) ** 2).sum() / power
-    if not _BALANCE < up < 1 - _BALANCE and _crossings(course) < _SWAYS:
+    narrow, one_way = strong.mean() < _WIDE, not _BALANCE < up < 1 - _BALANCE
+    if (narrow or one_way) and low < _EVEN * power:
+        return False
+    if one_way and (narrow or _crossings(course) < _SWAYS):
         return False
     along = bins[:, strong] * model
     fall = along[falls].sum() / low

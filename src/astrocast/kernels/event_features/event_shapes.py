@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,10 @@ from astrocast.kernels.parallel import run_in_threads
 from astrocast.kernels.traces.traces import Pixels
 
 
-@dataclass(frozen=True)
-class EventRuns:
+class EventRuns(NamedTuple):
     """Runs of events, those of one event together and in raster order.
+
+    Compiled functions take it as it is.
 
     Parameters
     ----------
@@ -101,19 +102,10 @@ def event_shapes(
         pool,
         n,
         _shapes,
-        runs.frame,
-        runs.row,
-        runs.start,
-        runs.stop,
-        runs.first,
-        low,
-        high,
-        out.mask,
-        out.footprint,
-        out.mask_bits,
-        mask_offsets,
-        out.footprint_bits,
-        footprint_offsets,
+        runs,
+        (low, high),
+        (out.mask, out.mask_bits, mask_offsets),
+        (out.footprint, out.footprint_bits, footprint_offsets),
     )
     return out
 
@@ -133,11 +125,10 @@ def footprint_pixels(
         Columns of a frame; a pixel is row * width + column.
     """
     offsets = np.zeros(len(low) + 1, np.int64)
-    where = (runs.frame, runs.row, runs.start, runs.stop, runs.first)
-    _footprints(where, low, high, width, np.empty(0, np.int64), offsets)
+    _footprints(runs, low, high, width, np.empty(0, np.int64), offsets)
     np.cumsum(offsets, out=offsets)
     flat = np.empty(int(offsets[-1]), np.int64)
-    _footprints(where, low, high, width, flat, offsets.copy())
+    _footprints(runs, low, high, width, flat, offsets.copy())
     return Pixels(flat, offsets)
 
 
@@ -147,10 +138,10 @@ def _footprints(
 ) -> None:
     """Count the pixels of footprint ``e`` into ``offsets[e + 1]``, or list them.
 
-    ``runs``: frame, row, start, stop, first, int64; ``low``, ``high``: int64 (events,
-    3). ``flat`` int64: empty to count; else filled from ``offsets[e]`` on.
+    ``runs``: see `EventRuns`; ``low``, ``high``: int64 (events, 3). ``flat``
+    int64: empty to count; else filled from ``offsets[e]`` on.
     """
-    _, row, start, stop, first = runs
+    row, start, stop, first = runs.row, runs.start, runs.stop, runs.first
     for e in range(len(low)):
         rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
         seen = np.zeros((rows, columns), np.bool_)
@@ -178,37 +169,18 @@ def pack_runs(
     offsets = np.zeros(len(low) + 1, np.int64)
     np.cumsum(-(-(high - low).prod(axis=1) // 8), out=offsets[1:])
     bits = np.zeros(offsets[-1], np.uint8)
-    _set_bits(
-        runs.frame,
-        runs.row,
-        runs.start,
-        runs.stop,
-        runs.first,
-        low,
-        high,
-        bits,
-        offsets,
-    )
+    _set_bits(runs, low, high, bits, offsets)
     return bits, offsets
 
 
 @njit(cache=True, nogil=True)
-def _set_bits(
-    frame: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    low: Any,
-    high: Any,
-    bits: Any,
-    offsets: Any,
-) -> None:
+def _set_bits(runs: Any, low: Any, high: Any, bits: Any, offsets: Any) -> None:
     """Set the bits of each run in the box of its event, in ``bits``, uint8.
 
-    Runs as in `EventRuns`, int64; ``low`` and ``high`` int64 (events, 3); ``offsets``
-    int64 (events + 1,): first byte of each event.
+    ``runs``: see `EventRuns`; ``low`` and ``high`` int64 (events, 3); ``offsets`` int64
+    (events + 1,): first byte of each event.
     """
+    frame, row, start, stop, first = runs
     for e in range(len(low)):
         rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
         for r in range(first[e], first[e + 1]):
@@ -223,25 +195,21 @@ def _set_bits(
 def _shapes(
     lo: int,
     hi: int,
-    frame: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    low: Any,
-    high: Any,
-    mask_values_: Any,
-    footprint_values_: Any,
-    mask_bits: Any,
-    mask_offsets: Any,
-    print_bits: Any,
-    print_offsets: Any,
+    runs: Any,
+    boxes: Any,
+    masks: Any,
+    footprints: Any,
 ) -> None:
     """Fill shapes, masks and footprints of events ``lo`` to ``hi``.
 
-    Runs as in `EventRuns`, int64; ``low`` and ``high`` int64 (events, 3); values
-    float64 (events, properties); bits uint8 with offsets int64 (events + 1,).
+    ``runs``: see `EventRuns`; ``boxes``: low and high, int64 (events, 3); ``masks``,
+    ``footprints``: values float64 (events, properties), bits uint8 (bytes,), and
+    offsets int64 (events + 1,) of their bytes.
     """
+    frame, row, start, stop, first = runs
+    low, high = boxes
+    mask_properties, mask_bits, mask_offsets = masks
+    print_properties, print_bits, print_offsets = footprints
     for e in range(lo, hi):
         size = high[e] - low[e]
         mask = np.zeros((size[0], size[1], size[2]), np.uint8)
@@ -253,9 +221,9 @@ def _shapes(
                 footprint[y, x] = 1
         _pack(mask.ravel(), mask_bits[mask_offsets[e] : mask_offsets[e + 1]])
         _pack(footprint.ravel(), print_bits[print_offsets[e] : print_offsets[e + 1]])
-        footprint_values(footprint, footprint_values_[e])
+        footprint_values(footprint, print_properties[e])
         if size[0] > 1:
-            mask_values(mask, mask_values_[e])
+            mask_values(mask, mask_properties[e])
 
 
 @njit(cache=True, nogil=True)

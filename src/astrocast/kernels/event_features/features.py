@@ -43,17 +43,8 @@ class Boxes:
 
         ``labels`` are the numbers of the events, from 1.
         """
-        _grow(
-            runs.start,
-            runs.stop,
-            runs.first,
-            runs.shape[1],
-            labels,
-            frame,
-            self.low,
-            self.high,
-            self.area,
-        )
+        boxes = self.low, self.high, self.area
+        _grow(runs.arrays, runs.shape[1], labels, frame, boxes)
 
 
 @dataclass(frozen=True)
@@ -131,38 +122,22 @@ def measure_signals(
     )
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
     data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
-    _add_values(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
-    run_in_threads(
-        pool,
-        len(unique),
-        _in_box,
-        data,
-        frame,
-        boxes.low[event - 1],
-        boxes.high[event - 1],
-        box,
-        box_count,
-    )
+    _add_values(data, runs.arrays, entry, own, count, invalid)
+    corners = boxes.low[event - 1], boxes.high[event - 1]
+    run_in_threads(pool, len(unique), _in_box, data, frame, corners, box, box_count)
     return Signals(event, frame, own, count, box, box_count, invalid)
 
 
 @njit(cache=True, nogil=True)
-def _grow(
-    start: Any,
-    stop: Any,
-    first: Any,
-    rows: int,
-    labels: Any,
-    frame: int,
-    low: Any,
-    high: Any,
-    area: Any,
-) -> None:
+def _grow(runs: Any, rows: int, labels: Any, frame: int, boxes: Any) -> None:
     """Enlarge the boxes of events by the runs of a block, in place.
 
-    ``start`` and ``stop`` int32 and ``labels`` int32 (runs,), ``first`` int64 (lines +
-    1,); ``low`` and ``high`` int64 (events, 3), ``area`` int64 (events,).
+    ``runs``: see `RunArrays`, with ``rows`` per frame; ``labels`` int32 (runs,);
+    ``frame``: number of the first frame; ``boxes``: low and high int64 (events, 3),
+    area int64 (events,).
     """
+    start, stop, first = runs
+    low, high, area = boxes
     for line in range(len(first) - 1):
         t, y = frame + line // rows, line % rows
         for run in range(first[line], first[line + 1]):
@@ -178,21 +153,15 @@ def _grow(
 
 @njit(cache=True, nogil=True)
 def _add_values(
-    frames: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    entry: Any,
-    total: Any,
-    count: Any,
-    invalid: Any,
+    frames: Any, runs: Any, entry: Any, total: Any, count: Any, invalid: Any
 ) -> None:
     """Add the voxels of runs to the sums of their entries, in place.
 
-    ``frames`` of any real dtype (frame, row, column); ``start`` and ``stop`` int32,
-    ``entry`` int64 (runs,), ``first`` int64 (lines + 1,); ``total`` float64, ``count``
-    and ``invalid`` int64 (entries,).
+    ``frames`` of any real dtype (frame, row, column); ``runs``: see `RunArrays`;
+    ``entry`` int64 (runs,); ``total`` float64, ``count`` and ``invalid`` int64
+    (entries,).
     """
+    start, stop, first = runs
     rows = frames.shape[1]
     for line in range(len(first) - 1):
         t, y = line // rows, line % rows
@@ -213,17 +182,17 @@ def _in_box(
     hi: int,
     frames: Any,
     frame: Any,
-    low: Any,
-    high: Any,
+    boxes: Any,
     total: Any,
     count: Any,
 ) -> None:
     """Add the finite voxels in the boxes of entries ``lo`` to ``hi``, in place.
 
-    ``frames`` of any real dtype (frame, row, column); ``frame`` int64 (entries,),
-    ``low`` and ``high`` int64 (entries, 3); ``total`` float64 and ``count`` int64
+    ``frames`` of any real dtype (frame, row, column); ``frame`` int64 (entries,);
+    ``boxes``: low and high, int64 (entries, 3); ``total`` float64 and ``count`` int64
     (entries,).
     """
+    low, high = boxes
     for e in range(lo, hi):
         for y in range(low[e, 1], high[e, 1]):
             for x in range(low[e, 2], high[e, 2]):

@@ -101,3 +101,74 @@ def _add(
                 step = line[x] - last[x]
                 squares[y, x] += step * step
                 last[x] = line[x]
+
+
+#: dtypes whose values are added without a copy; others are converted first
+_ADDED_AS_THEY_ARE = (np.uint8, np.uint16, np.float32)
+
+
+def sum_finite(
+    frames: NDArray[Any], pool: Executor | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sum and the number of finite values of each pixel, (row, column).
+
+    Frames are added one after the other in double precision, so the result does not
+    depend on the number of threads.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), any real dtype.
+    pool
+        Threads to share the work with.
+
+    Examples
+    --------
+    >>> sum_finite(np.array([[[1.0, 2.0]], [[3.0, np.nan]]]))
+    (array([[4., 2.]]), array([[2, 1]]))
+    """
+    if frames.dtype.type in _ADDED_AS_THEY_ARE:
+        values = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
+    else:
+        values = np.ascontiguousarray(frames, np.float64)
+    total = np.zeros(frames.shape[1:])
+    count = np.full(frames.shape[1:], len(frames), np.int64)
+    if frames.dtype.kind == "f":
+        run_in_threads(pool, len(total), _add_finite, values, total, count)
+    else:
+        run_in_threads(pool, len(total), _add_all, values, total)
+    return total, count
+
+
+@njit(cache=True, nogil=True)
+def _add_finite(lo: int, hi: int, frames: Any, total: Any, count: Any) -> None:
+    """Add rows ``lo`` to ``hi`` to ``total``, and lower ``count`` by invalid values.
+
+    ``frames`` float32 or float64 (frame, row, column); ``total`` float64 and ``count``
+    int64 (row, column).
+    """
+    columns = frames.shape[2]
+    for y in range(lo, hi):
+        into, finite = total[y], count[y]
+        for t in range(len(frames)):
+            line = frames[t, y]
+            for x in range(columns):
+                value = np.float64(line[x])
+                known = np.isfinite(value)
+                into[x] += value if known else 0.0
+                finite[x] -= 0 if known else 1
+
+
+@njit(cache=True, nogil=True)
+def _add_all(lo: int, hi: int, frames: Any, total: Any) -> None:
+    """Add rows ``lo`` to ``hi`` of frames (frame, row, column) to ``total``.
+
+    ``frames`` uint8, uint16 or float64; ``total`` float64 (row, column).
+    """
+    columns = frames.shape[2]
+    for y in range(lo, hi):
+        into = total[y]
+        for t in range(len(frames)):
+            line = frames[t, y]
+            for x in range(columns):
+                into[x] += np.float64(line[x])

@@ -120,7 +120,7 @@ def project(block: NDArray[Any], pool: Executor | None = None) -> Projections:
     mean, squares, maximum = (np.empty(values.shape[1]) for _ in range(3))
     sums, counts = np.zeros((stripes, frames)), np.zeros((stripes, frames), np.int64)
     images = count, mean, squares, maximum
-    run_in_threads(pool, stripes, _project, values, _STRIPE, *images, sums, counts)
+    run_in_threads(pool, stripes, _project, values, _STRIPE, images, sums, counts)
     found = counts.sum(axis=0)
     frame_mean = np.where(found > 0, sums.sum(axis=0) / np.maximum(found, 1), np.nan)
     shape = (rows, columns)
@@ -223,13 +223,14 @@ def onset_map(
 # no fastmath: NaN marks missing values
 @njit(cache=True, nogil=True)
 def _project(  # type: ignore[no-untyped-def]
-    lo, hi, values, stripe, count, mean, squares, maximum, sums, counts
+    lo, hi, values, stripe, images, sums, counts
 ):
     """Reduce stripes ``lo`` to ``hi`` of ``values`` (frame, pixel) of any real dtype.
 
-    Fills count (int64), mean, squares and maximum (float64), each (pixel,), and sums
-    (float64) and counts (int64) of each frame, (stripe, frame).
+    Fills ``images``: count (int64), mean, squares and maximum (float64), each (pixel,);
+    and sums (float64) and counts (int64) of each frame, (stripe, frame).
     """
+    count, mean, squares, maximum = images
     frames, pixels = values.shape
     for s in range(lo, hi):
         begin = s * stripe

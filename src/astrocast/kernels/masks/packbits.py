@@ -48,9 +48,7 @@ def pack_labels(
     """
     frames, rows, columns = runs.shape
     sizes = np.zeros(frames + 1, np.int64)
-    run_in_threads(
-        pool, frames, _sizes, runs.start, runs.stop, runs.first, rows, columns, sizes
-    )
+    run_in_threads(pool, frames, _sizes, runs.arrays, (rows, columns), sizes)
     np.cumsum(sizes, out=sizes)
     out = np.empty(sizes[-1], np.uint8)
     values = np.ascontiguousarray(labels, "<i4").view(np.uint8).reshape(-1, 4)
@@ -58,9 +56,7 @@ def pack_labels(
         pool,
         frames,
         _pack,
-        runs.start,
-        runs.stop,
-        runs.first,
+        runs.arrays,
         (rows, columns),
         values,
         sizes,
@@ -73,20 +69,13 @@ def pack_labels(
 
 
 @njit(cache=True, nogil=True)
-def _sizes(
-    lo: int,
-    hi: int,
-    start: Any,
-    stop: Any,
-    first: Any,
-    rows: int,
-    columns: int,
-    sizes: Any,
-) -> None:
+def _sizes(lo: int, hi: int, runs: Any, extent: Any, sizes: Any) -> None:
     """Write the bytes of frames ``lo`` to ``hi - 1`` into ``sizes[1:]``, int64.
 
-    ``start``, ``stop``, ``first``: as in `Runs`.
+    ``runs``: see `RunArrays`; ``extent``: rows and columns of a frame.
     """
+    start, stop, first = runs
+    rows, columns = extent
     for t in range(lo, hi):
         n = 0
         for line in range(t * rows, (t + 1) * rows):
@@ -107,9 +96,7 @@ def _sizes(
 def _pack(
     lo: int,
     hi: int,
-    start: Any,
-    stop: Any,
-    first: Any,
+    runs: Any,
     extent: Any,
     values: Any,
     sizes: Any,
@@ -117,9 +104,11 @@ def _pack(
 ) -> None:
     """Write the packets of frames ``lo`` to ``hi - 1`` into ``out``, uint8 (bytes,).
 
-    ``start``, ``stop``, ``first``: as in `Runs`; ``values``: uint8 (runs, 4), the bytes
-    of the labels; ``sizes``: int64 (frames + 1,), first byte of each frame.
+    ``runs``: see `RunArrays`; ``extent``: rows and columns of a frame; ``values``:
+    uint8 (runs, 4), the bytes of the labels; ``sizes``: int64 (frames + 1,), first byte
+    of each frame.
     """
+    start, stop, first = runs
     rows, columns = extent
     for t in range(lo, hi):
         at = sizes[t]

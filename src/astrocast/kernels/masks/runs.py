@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
+
+
+class RunArrays(NamedTuple):
+    """Start, stop and first of `Runs`, for compiled functions."""
+
+    start: NDArray[np.int32]
+    stop: NDArray[np.int32]
+    first: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def arrays(self) -> RunArrays:
+        """The arrays without the shape, for compiled functions."""
+        return RunArrays(self.start, self.stop, self.first)
 
     def frame(self) -> NDArray[np.int64]:
         """Return the frame of each run, int64 (runs,)."""

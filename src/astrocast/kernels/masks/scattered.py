@@ -86,17 +86,22 @@ def largest_region(voxels: Any, rows: int, columns: int) -> Any:
     box, low = painted_box(voxels, rows, columns)
     stack = np.empty(len(voxels) + 1, np.int64)
     flat = box.reshape(-1)
-    most, best = 0, -1
+    most, best, painted = 0, -1, 0
     for i in range(len(flat)):
         if flat[i] == 1:
             size = _paint_region(box, i, 1, 3, stack)
+            painted += size
             if size > most:
                 most, best = size, i
-    if best >= 0:
+            if painted == len(voxels):
+                break
+    # one region, as most often, need not be told from others
+    others = 1 if most == painted else 0
+    if best >= 0 and not others:
         _paint_region(box, best, 3, 1, stack)
     for i in range(len(flat)):
         if flat[i] == 3:
-            flat[i] = 0
+            flat[i] = others
     return box, low
 
 
@@ -130,26 +135,44 @@ def flood_outside(box: Any) -> None:
 
     Voxels that stay 0 are holes.
 
-    ``box`` uint8 (frame, row, column), changed in place.
+    ``box`` uint8 (frame, row, column) with a margin of 0, changed in place.
     """
     flat = box.reshape(-1)
     n_z, n_y, n_x = box.shape
     plane = n_y * n_x
+    # the margin is outside. Painted first, it also stops the flood at the border
+    box[0], box[n_z - 1] = 2, 2
+    box[:, 0], box[:, n_y - 1] = 2, 2
+    box[:, :, 0], box[:, :, n_x - 1] = 2, 2
     stack = np.empty(len(flat), np.int64)
-    flat[0], stack[0], n = 2, 0, 1
+    for z in range(1, n_z - 1):
+        inner_z = 1 < z < n_z - 2
+        for y in range(1, n_y - 1):
+            first = z * plane + y * n_x + 1
+            # voxels that touch the margin
+            step = n_x - 3 if inner_z and 1 < y < n_y - 2 and n_x > 3 else 1
+            for seed in range(first, first + n_x - 2, step):
+                if flat[seed] == 0:
+                    _flood_faces(flat, seed, plane, n_x, stack)
+
+
+@njit(cache=True, nogil=True)
+def _flood_faces(flat: Any, seed: int, plane: int, line: int, stack: Any) -> None:
+    """Paint 2 over the 0 that are connected over faces with a seed.
+
+    ``flat`` uint8 (voxel,): box with a margin other than 0, with ``plane`` voxels in a
+    frame and ``line`` in a row; ``stack`` int64, as long.
+    """
+    flat[seed], stack[0], n = 2, seed, 1
     while n:
         n -= 1
         i = stack[n]
-        z, y, x = i // plane, i // n_x % n_y, i % n_x
-        for axis in range(3):
-            for way in range(-1, 2, 2):
-                zz = z + way * (axis == 0)
-                yy = y + way * (axis == 1)
-                xx = x + way * (axis == 2)
-                if not (0 <= zz < n_z and 0 <= yy < n_y and 0 <= xx < n_x):
-                    continue
-                j = zz * plane + yy * n_x + xx
-                if flat[j] == 0:
-                    flat[j] = 2
-                    stack[n] = j
-                    n += 1
+        for step in (1, line, plane):
+            if flat[i + step] == 0:
+                flat[i + step] = 2
+                stack[n] = i + step
+                n += 1
+            if flat[i - step] == 0:
+                flat[i - step] = 2
+                stack[n] = i - step
+                n += 1

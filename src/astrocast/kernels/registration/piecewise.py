@@ -378,9 +378,13 @@ def fit_fields(
         for k, t in enumerate(pulled):
             wanted, certainty = expected[t]
             steps = patch_steps(
-                seen[t], (moved[k], level.weight, level.slopes), fits[t], active[t],
-                corners, ((wanted - fields[t]) / factor, certainty),
-            )  # fmt: skip
+                seen[t],
+                (moved[k], level.weight, level.slopes),
+                fits[t],
+                active[t],
+                corners,
+                ((wanted - fields[t]) / factor, certainty),
+            )
             apart = fields[t] + factor * steps * touched[t] - shifts[t, :, None, None]
             limited = np.clip(apart, -model.deviation, model.deviation)
             fields[t] = shifts[t, :, None, None] + limited

@@ -102,9 +102,11 @@ def _patch_equations(
         for j in range(len(columns)):
             y, x = rows[i] + iy, columns[j] + ix
             box = (
-                max(top, y), min(bottom, y + height),
-                max(left, x), min(right, x + width),
-            )  # fmt: skip
+                max(top, y),
+                min(bottom, y + height),
+                max(left, x),
+                min(right, x + width),
+            )
             normal_equations(seen, moved, weight, slopes, fit, box, sums[i, j])
 
 

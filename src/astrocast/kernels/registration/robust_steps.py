@@ -181,8 +181,11 @@ def step_fit(
     sums, step = np.empty((4, 5)), np.zeros(4)
     iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
     box = (
-        pad + max(iy, 0), h - pad + min(iy, 0), pad + max(ix, 0), w - pad + min(ix, 0),
-    )  # fmt: skip
+        pad + max(iy, 0),
+        h - pad + min(iy, 0),
+        pad + max(ix, 0),
+        w - pad + min(ix, 0),
+    )
     normal_equations(frame, moved, weight, slopes, fit, box, sums)
     if not solve_equations(sums, step):
         return 0.0

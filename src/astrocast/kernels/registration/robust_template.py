@@ -110,9 +110,13 @@ def _add_frames(
             x0, x1 = max(0, 1 - ix), min(w, w - 1 - ix)
             if x0 < x1:
                 _add_row(
-                    moved[y, x0:x1], template[y, x0:x1], (scale, level),
-                    limit[y, x0:x1], most[x0 + ix : x1 + ix], sums[:, y, x0:x1],
-                )  # fmt: skip
+                    moved[y, x0:x1],
+                    template[y, x0:x1],
+                    (scale, level),
+                    limit[y, x0:x1],
+                    most[x0 + ix : x1 + ix],
+                    sums[:, y, x0:x1],
+                )
 
 
 def masked_moments(

@@ -76,13 +76,9 @@ def face_pairs(
     most = len(before) + len(after)
     pairs = np.empty((most, 2), np.int64)
     n = _face(
-        before.start,
-        before.stop,
-        before.first,
+        before.arrays,
         np.asarray(labels_before, np.int64),
-        after.start,
-        after.stop,
-        after.first,
+        after.arrays,
         np.asarray(labels_after, np.int64),
         pairs,
     )
@@ -189,31 +185,21 @@ def _link(
 
 
 @njit(cache=True, nogil=True)
-def _face(
-    start: Any,
-    stop: Any,
-    first: Any,
-    labels: Any,
-    start2: Any,
-    stop2: Any,
-    first2: Any,
-    labels2: Any,
-    pairs: Any,
-) -> int:
+def _face(before: Any, old: Any, after: Any, new: Any, pairs: Any) -> int:
     """Fill ``pairs`` with the labels of overlapping runs of two frames.
 
-    For each frame: ``start`` and ``stop`` int32 (run,), ``first`` int64 (row + 1,),
-    ``labels`` int64 (run,). ``pairs`` int64 (n, 2), large enough. Returns the number of
-    pairs, int64.
+    ``before``, ``after``: runs of one frame each, see `RunArrays`; ``old``, ``new``
+    int64 (run,): their labels. ``pairs`` int64 (n, 2), large enough. Returns the number
+    of pairs, int64.
     """
     n = 0
-    for line in range(len(first) - 1):
-        i, j = first[line], first2[line]
-        while i < first[line + 1] and j < first2[line + 1]:
-            if start[i] < stop2[j] and start2[j] < stop[i]:
-                pairs[n, 0], pairs[n, 1] = labels[i], labels2[j]
+    for line in range(len(before.first) - 1):
+        i, j = before.first[line], after.first[line]
+        while i < before.first[line + 1] and j < after.first[line + 1]:
+            if before.start[i] < after.stop[j] and after.start[j] < before.stop[i]:
+                pairs[n, 0], pairs[n, 1] = old[i], new[j]
                 n += 1
-            if stop[i] < stop2[j]:
+            if before.stop[i] < after.stop[j]:
                 i += 1
             else:
                 j += 1

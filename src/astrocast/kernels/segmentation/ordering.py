@@ -59,6 +59,25 @@ def _order(bits: Any) -> Any:
     return order
 
 
+def unique_values(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the different values in ascending order, as `numpy.unique`.
+
+    By sorting: the hash table of `numpy.unique` takes up to 100 times as long for
+    integers (NumPy 2.3 and 2.4).
+
+    ``values``: int64 (value,).
+
+    Examples
+    --------
+    >>> unique_values(np.array([3, 1, 3]))
+    array([1, 3])
+    """
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return np.asarray(ordered[first])
+
+
 @njit(cache=True, nogil=True)
 def order_by_group(group: Any, count: int) -> Any:
     """Return the indices of the members of each group, and the start of each group.

@@ -143,9 +143,13 @@ def add_footprint_traces(
         _add,
         near,
         (flat, light, labels, reference),
-        block.start,
         (pixels.flat, pixels.offsets),
-        (starts, traces.windows.offsets, z0, z1),
+        (
+            starts - block.start,
+            traces.windows.offsets,
+            z0 - block.start,
+            z1 - block.start,
+        ),
         (traces.mean, traces.fluorescence, traces.fluorescence_frames, traces.left_out),
     )
 
@@ -156,19 +160,19 @@ def _add(
     hi: int,
     near: Any,
     movie: Any,
-    first: int,
     pixels: Any,
     spans: Any,
     out: Any,
 ) -> None:
-    """Add a block of frames, the first of which is ``first``, to some traces.
+    """Add a block of frames to some traces.
 
     ``near`` int64: indices of events, of which ``near[lo:hi]`` are treated. ``movie``:
     signal and fluorescence (frame, pixel) of any real dtype, the latter may be empty;
     labels int32 (frame, pixel); reference float32 (pixel,). ``pixels``: flat indices
     int64 (pixel of all events,), offsets int64 (event + 1,). ``spans``: window starts,
-    window offsets, z0, z1, all int64. ``out``, changed in place: the arrays of
-    `FootprintTraces` (mean, fluorescence, fluorescence_frames, left_out).
+    window offsets, z0, z1, all int64; frames are counted from the first of the block.
+    ``out``, changed in place: the arrays of `FootprintTraces` (mean, fluorescence,
+    fluorescence_frames, left_out).
     """
     signal, light, labels, reference = movie
     index, place = pixels
@@ -178,13 +182,12 @@ def _add(
         e = near[n]
         own = index[place[e] : place[e + 1]]
         stop = starts[e] + offsets[e + 1] - offsets[e]
-        for t in range(max(first, starts[e]), min(first + len(signal), stop)):
-            k = t - first
-            inside = z0[e] <= t < z1[e]
+        for k in range(max(0, starts[e]), min(len(signal), stop)):
+            inside = z0[e] <= k < z1[e]
             value, covered = _masked_mean(
                 signal[k], labels[k], reference, own, e + 1, inside
             )
-            mean[offsets[e] + t - starts[e]] = value
+            mean[offsets[e] + k - starts[e]] = value
             if inside:
                 left_out[e] += covered
                 if len(light):

@@ -14,15 +14,23 @@ async function ask(path, options) {
     return await answer(await fetch(path, { credentials: "same-origin", ...options }));
   } catch (error) {
     if (error instanceof RequestError || error.name === "AbortError") throw error;
-    throw new RequestError("The server does not answer. Start it again with `astrocast explore` and open the new address.");
+    throw new RequestError(
+      "The server does not answer. Start it again with `astrocast explore` and open the new address.",
+    );
   }
 }
 
 const query = (values) =>
-  new URLSearchParams(Object.entries(values).filter(([, v]) => v !== undefined && v !== null)).toString();
+  new URLSearchParams(
+    Object.entries(values).filter(([, v]) => v !== undefined && v !== null),
+  ).toString();
 
 export async function getJSON(path, values = {}, options = {}) {
   return (await ask(`${path}?${query(values)}`, options)).json();
+}
+
+export async function getBlob(path) {
+  return (await ask(path)).blob();
 }
 
 export async function getBytes(path, values = {}, options = {}) {

@@ -1,24 +1,35 @@
-// Colour maps and palettes; all of them stay apart for colour-blind people.
+// Colour maps and palettes, which colour-blind people can distinguish.
 
-/** Okabe & Ito (2008), those that are seen well on grey tissue. */
-export const CATEGORIES = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#FFFFFF"];
+/** Colours of Okabe & Ito (2008) that are well visible on grey tissue. */
+export const CATEGORIES = [
+  "#E69F00",
+  "#56B4E9",
+  "#009E73",
+  "#F0E442",
+  "#D55E00",
+  "#CC79A7",
+  "#0072B2",
+  "#FFFFFF",
+];
 export const STATUS = { "": "#E69F00", accepted: "#2FC99A", rejected: "#8B97A3", made: "#F0E442" };
+const UNKNOWN = "#8B97A3";
+const MOST_CATEGORIES = 8;
 export const CHANGES = { kept: "#E69F00", new: "#56B4E9", lost: "#CC79A7", changed: "#F0E442" };
 
-// a few colours of each map, between which is interpolated (matplotlib's maps)
+// colours at equal distances in each map of matplotlib; those between are interpolated
 const STOPS = {
   grey: ["#000000", "#ffffff"],
   viridis: ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"],
   magma: ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"],
   cividis: ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"],
-  // plasma without its dark end, which would vanish on tissue
+  // plasma without its dark colours, which are not visible on tissue
   time: ["#b12a90", "#cc4778", "#e16462", "#f2844b", "#fca636", "#f0f921"],
 };
 export const MAPS = ["grey", "viridis", "magma", "cividis"];
 
 const parse = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-/** The colour of `share` (0 ... 1) in a map, as [red, green, blue]. */
+/** Return the colour at `share` (0 ... 1) of a map, as [red, green, blue]. */
 export function mapColour(name, share) {
   const stops = STOPS[name];
   const place = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
@@ -31,7 +42,7 @@ export const css = ([red, green, blue]) => `rgb(${red}, ${green}, ${blue})`;
 
 const tables = new Map();
 
-/** 256 pixels (as the bytes of an image have them) for the grey values 0 ... 255. */
+/** Return the pixels (uint32, as in the data of an image) of the grey values 0 ... 255. */
 export function lookupTable(name, gamma = 1) {
   const key = `${name}:${gamma}`;
   if (!tables.has(key)) {
@@ -45,24 +56,41 @@ export function lookupTable(name, gamma = 1) {
   return tables.get(key);
 }
 
-/** How a column colours events: `{colour(row), legend}`. */
+/** Return how the values of a column become colours: `{colour(row), legend}`. */
 export function colourScale(column) {
   if (!column) return { colour: () => CATEGORIES[0], legend: null };
-  if (column.name === "curation") {
-    return { colour: (row) => STATUS[column.values[row]] || STATUS[""], legend: { items: { undecided: STATUS[""], accepted: STATUS.accepted, rejected: STATUS.rejected, made: STATUS.made } } };
-  }
-  const given = column.values.filter((value) => value !== null);
+  const { values } = column;
+  if (column.name === "curation") return statusScale(values);
+  const given = values.filter((value) => value !== null);
   const distinct = [...new Set(given)];
-  if (!column.numeric || (distinct.length <= 8 && given.every(Number.isInteger) && distinct.length < given.length)) {
-    const order = new Map(distinct.sort().map((value, i) => [value, value === "" ? "#8B97A3" : CATEGORIES[(i - (distinct[0] === "" ? 1 : 0)) % CATEGORIES.length]]));
-    return { colour: (row) => order.get(column.values[row]) || "#8B97A3", legend: { items: Object.fromEntries([...order].map(([k, v]) => [k === "" ? "none" : k, v])) } };
-  }
+  const isFew = distinct.length <= MOST_CATEGORIES && distinct.length < given.length;
+  const isCategory = !column.numeric || (isFew && given.every(Number.isInteger));
+  return isCategory ? categoryScale(values, distinct.sort()) : continuousScale(values, given);
+}
+
+function statusScale(values) {
+  const { "": undecided, ...others } = STATUS;
+  return {
+    colour: (row) => STATUS[values[row]] || undecided,
+    legend: { items: { undecided, ...others } },
+  };
+}
+
+function categoryScale(values, distinct) {
+  const named = distinct.filter((value) => value !== "");
+  const colours = new Map(named.map((value, i) => [value, CATEGORIES[i % CATEGORIES.length]]));
+  const items = Object.fromEntries(colours);
+  if (named.length < distinct.length) items.none = UNKNOWN;
+  return { colour: (row) => colours.get(values[row]) || UNKNOWN, legend: { items } };
+}
+
+/** From the 2nd to the 98th percentile of the values. */
+function continuousScale(values, given) {
   const sorted = given.sort((a, b) => a - b);
   const low = sorted[Math.floor(0.02 * (sorted.length - 1))] ?? 0;
   const high = sorted[Math.ceil(0.98 * (sorted.length - 1))] ?? 1;
   const span = high > low ? high - low : 1;
-  return {
-    colour: (row) => (column.values[row] === null ? "#8B97A3" : css(mapColour("time", (column.values[row] - low) / span))),
-    legend: { map: "time", low, high },
-  };
+  const colour = (row) =>
+    values[row] === null ? UNKNOWN : css(mapColour("time", (values[row] - low) / span));
+  return { colour, legend: { map: "time", low, high } };
 }

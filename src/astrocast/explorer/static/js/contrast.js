@@ -1,13 +1,22 @@
-// Contrast: from percentiles or by hand, over the histogram of the layer.
-import { cssColour, find, fitCanvas, h } from "./dom.js";
+// Contrast: from percentiles or by hand, with the histogram of the layer.
+import { button as makeButton, cssColour, find, fitCanvas, h, row, soft, spacer } from "./dom.js";
 import { MAPS } from "./colours.js";
 import { formatNumber } from "./format.js";
 import { complain } from "./messages.js";
 import { suggestContrast } from "./views.js";
 
+const PERCENTILES = [
+  [0.5, 99.8],
+  [1, 99],
+  [0, 100],
+];
+
 export function createContrast(page) {
   const { store } = page;
-  const button = h("button", { title: "Contrast and colours (c)", "aria-expanded": "false", onclick: toggle }, "Contrast");
+  const button = makeButton("Contrast", toggle, {
+    title: "Contrast and colours (c)",
+    "aria-expanded": "false",
+  });
   let popover = null;
 
   function toggle() {
@@ -18,52 +27,103 @@ export function createContrast(page) {
     button.setAttribute("aria-expanded", String(popover !== null));
   }
 
-  async function open() {
-    const [first] = store.get().layers;
-    const choice = h("select", { "aria-label": "Layer", onchange: () => load(choice.value) }, store.get().layers.map((key) => h("option", { value: key }, page.layer(key).title)));
+  function open() {
+    const { layers, gamma: gammaNow, map: mapNow } = store.get();
+    let histogram = null;
+
+    /** Show histogram and contrast of the chosen layer. */
+    async function load() {
+      const layer = choice.value;
+      histogram = null;
+      try {
+        const [found, now] = await Promise.all([
+          suggestContrast(page, layer),
+          page.contrastOf(layer),
+        ]);
+        if (layer !== choice.value) return; // another layer was chosen meanwhile
+        histogram = found;
+        show(store.get().contrast[layer] || now);
+      } catch (error) {
+        complain(error);
+      }
+    }
+
+    async function setPercentiles(from, to) {
+      const layer = choice.value;
+      try {
+        const found = await suggestContrast(page, layer, from, to);
+        set(layer, { low: found.low, high: found.high });
+      } catch (error) {
+        complain(error);
+      }
+    }
+
+    function setByHand() {
+      const values = { low: Number(low.value), high: Number(high.value) };
+      const isRange = values.high > values.low;
+      low.classList.toggle("wrong", !isRange);
+      if (isRange) set(choice.value, values);
+    }
+
+    function set(layer, values) {
+      store.set({ contrast: { ...store.get().contrast, [layer]: values } });
+      if (layer === choice.value) show(values);
+    }
+
+    function show(values) {
+      low.value = formatNumber(values.low);
+      high.value = formatNumber(values.high);
+      low.classList.remove("wrong");
+      if (histogram) draw(canvas, histogram, values); // otherwise `load` draws it
+    }
+
+    const choice = h(
+      "select",
+      { "aria-label": "Layer", onchange: load },
+      layers.map((key) => h("option", { value: key }, page.layer(key).title)),
+    );
     const canvas = h("canvas.spark");
-    const low = h("input", { type: "number", step: "any", "aria-label": "Black", onchange: apply });
-    const high = h("input", { type: "number", step: "any", "aria-label": "White", onchange: apply });
-    const gamma = h("input", { type: "range", min: 0.3, max: 2, step: 0.05, value: store.get().gamma, "aria-label": "Gamma", oninput: () => store.set({ gamma: Number(gamma.value) }) });
-    const map = h("select", { "aria-label": "Colours", onchange: () => store.set({ map: map.value }) }, MAPS.map((name) => h("option", { value: name, selected: name === store.get().map }, name)));
-    const presets = [[0.5, 99.8], [1, 99], [0, 100]].map(([a, b]) => h("button", { onclick: () => suggest(a, b) }, `${a}–${b} %`));
-    popover = h("div.popover", { role: "dialog", "aria-label": "Contrast" },
-      h("div.row", {}, choice, h("span.grow"), h("button.bare", { onclick: toggle, "aria-label": "Close" }, "×")), canvas,
-      h("div.row", {}, h("span.soft", {}, "black"), low, h("span.soft", {}, "white"), high),
-      h("div.row", {}, h("span.soft", {}, "percentiles"), presets),
-      h("div.row", {}, h("span.soft", {}, "gamma"), gamma, h("span.soft", {}, "colours"), map));
+    const signal = (name) =>
+      h("input", { type: "number", step: "any", "aria-label": name, onchange: setByHand });
+    const [low, high] = [signal("Black"), signal("White")];
+    const gamma = h("input", {
+      type: "range",
+      min: 0.3,
+      max: 2,
+      step: 0.05,
+      value: gammaNow,
+      "aria-label": "Gamma",
+      oninput: () => store.set({ gamma: Number(gamma.value) }),
+    });
+    const map = h(
+      "select",
+      { "aria-label": "Colours", onchange: () => store.set({ map: map.value }) },
+      MAPS.map((name) => h("option", { value: name, selected: name === mapNow }, name)),
+    );
+    const presets = PERCENTILES.map(([from, to]) =>
+      makeButton(`${from}–${to} %`, () => setPercentiles(from, to)),
+    );
+    popover = h(
+      "div.popover",
+      { role: "dialog", "aria-label": "Contrast" },
+      row(choice, spacer(), makeButton("×", toggle, { kind: "bare", "aria-label": "Close" })),
+      canvas,
+      row(soft("black"), low, soft("white"), high),
+      row(soft("percentiles"), presets),
+      row(soft("gamma"), gamma, soft("colours"), map),
+    );
     low.style.width = high.style.width = "6.5rem";
     gamma.style.width = "6rem";
     popover.style.left = `${button.getBoundingClientRect().left}px`;
     popover.style.top = `${find("header").getBoundingClientRect().bottom + 4}px`;
     document.body.append(popover);
-    let histogram = null;
-    await load(first);
-
-    async function load(layer) {
-      try {
-        histogram = await suggestContrast(page, layer);
-        const now = await page.contrastOf(layer);
-        [low.value, high.value] = [formatNumber(now.low), formatNumber(now.high)];
-        draw(canvas, histogram, now);
-      } catch (error) {
-        complain(error);
-      }
-    }
-    async function suggest(a, b) {
-      const found = await suggestContrast(page, choice.value, a, b);
-      set(found.low, found.high);
-    }
-    function apply() {
-      if (Number(high.value) > Number(low.value)) set(Number(low.value), Number(high.value));
-    }
-    function set(black, white) {
-      [low.value, high.value] = [formatNumber(black), formatNumber(white)];
-      store.set({ contrast: { ...store.get().contrast, [choice.value]: { low: black, high: white } } });
-      if (histogram) draw(canvas, histogram, { low: black, high: white }); // else `load` draws it
-    }
+    load();
   }
 
+  // the list of layers in the popover is of the layers that were shown
+  store.on(["layers"], () => {
+    if (popover) toggle();
+  });
   return { button, toggle };
 }
 
@@ -80,5 +140,6 @@ function draw(canvas, { counts, edges }, { low, high }) {
     context.fillRect(x(edges[i]), height - tall, width / counts.length - 0.5, tall);
   });
   context.fillStyle = cssColour("--text");
-  for (const value of [low, high]) context.fillRect(Math.min(Math.max(x(value), 0), width - 2), 0, 2, height);
+  for (const value of [low, high])
+    context.fillRect(Math.min(Math.max(x(value), 0), width - 2), 0, 2, height);
 }

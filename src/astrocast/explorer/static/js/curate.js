@@ -1,154 +1,261 @@
 // Decisions about events: accept, reject, merge, split, draw; undo and redo.
 import { getJSON, send } from "./api.js";
-import { fill, h } from "./dom.js";
+import { block, button, fill, h, note, numberField, openDialog, row, soft, spacer } from "./dom.js";
 import { complain, say } from "./messages.js";
 import { lineTool, polygonTool } from "./tools.js";
 
+const NOTHING_SELECTED = "Select an event first.";
+const TOO_FEW = "Select two or more events: Shift-click outlines, bars or rows of the table.";
+/** Frames of a drawn event that are suggested. */
+const DRAWN_FRAMES = 5;
+
 export function createCurate(page) {
-  const { store } = page;
-  const box = h("div.block");
-  const reasons = h("select", { "aria-label": "Reason", title: "Why events are rejected" });
-  const free = h("input", { type: "text", placeholder: "reason", "aria-label": "Another reason", hidden: true, maxLength: 200 });
+  const { store, info } = page;
+  const reasons = h("select", { "aria-label": "Reason", title: "Reason to reject events" });
+  const otherReason = h("input", {
+    type: "text",
+    placeholder: "reason",
+    "aria-label": "Another reason",
+    hidden: true,
+    maxLength: 200,
+  });
   reasons.style.width = "5.6rem";
-  free.style.width = "9rem";
-  reasons.addEventListener("change", () => { free.hidden = reasons.value !== "other"; if (!free.hidden) free.focus(); });
-  const undo = h("button", { onclick: () => change("/undo"), title: "Undo a decision (Ctrl+Z)", "aria-label": "Undo a decision" }, "↶");
-  const redo = h("button", { onclick: () => change("/redo"), title: "Redo a decision (Ctrl+Y)", "aria-label": "Redo a decision" }, "↷");
+  otherReason.style.width = "9rem";
+  reasons.addEventListener("change", () => {
+    otherReason.hidden = reasons.value !== "other";
+    if (!otherReason.hidden) otherReason.focus();
+  });
+  const undoButton = button("↶", () => decide("/undo"), {
+    title: "Undo a decision (Ctrl+Z)",
+    "aria-label": "Undo a decision",
+  });
+  const redoButton = button("↷", () => decide("/redo"), {
+    title: "Redo a decision (Ctrl+Y)",
+    "aria-label": "Redo a decision",
+  });
+  const follow = h("input", { type: "checkbox", checked: true });
   const status = h("span.soft");
   const others = h("div");
-  let known = null;
 
-  const targets = () => {
+  const selectedEvents = () => {
     const { chosen, selected } = store.get();
-    return chosen.size ? [...chosen] : selected ? [selected] : [];
+    if (chosen.size) return [...chosen];
+    return selected ? [selected] : [];
   };
 
-  async function change(path, body) {
-    // a new event is measured in the movie, which may take a moment
-    const slow = setTimeout(() => { status.textContent = "working …"; }, 300);
+  // one request after the other: an undo must not arrive before the decision that it undoes
+  let queue = Promise.resolve();
+  function sendInOrder(path, body) {
+    const request = queue.then(() => send(`${page.base}${path}`, body));
+    queue = request.catch(() => {});
+    return request;
+  }
+
+  async function decide(path, body) {
+    const { selections } = page;
+    // to measure a new event in the movie takes a moment
+    const slow = setTimeout(() => {
+      status.textContent = "working …";
+    }, 300);
     try {
-      const done = await send(`${page.base}${path}`, body);
+      const done = await sendInOrder(path, body);
       await page.loadEvents();
-      // at once: another key may undo it while the rest is fetched
       const first = done.made?.[0];
-      if (page.rowOf(first) !== undefined) page.selectEvent(first, { go: true });
-      await describe();
+      // an event that the user selected meanwhile stays selected
+      if (selections === page.selections && page.rowOf(first) !== undefined) {
+        page.selectEvent(first, { go: true });
+      }
       return done;
     } catch (error) {
-      await describe().catch(() => {});
       complain(error);
       return null;
     } finally {
       clearTimeout(slow);
+      await describe().catch(complain);
     }
   }
 
   async function judge(kind) {
-    const events = targets();
-    if (!events.length) return say("Select an event first.");
-    const reason = reasons.value === "other" ? free.value : reasons.value;
-    // at once, not after the answer: the next key is about the next event, and an event that is chosen meanwhile stays
+    const events = selectedEvents();
+    if (!events.length) return say(NOTHING_SELECTED);
+    const wanted = reasons.value === "other" ? otherReason.value : reasons.value;
+    const reason = kind === "reject" ? wanted : "";
+    // before the answer, because the next key is meant for the next event
     if (events.length === 1 && kind !== "clear" && follow.checked) page.nextEvent(1);
-    const done = await change("/judgements", { kind, events, reason: kind === "reject" ? reason : "" });
-    if (!done && events.length === 1) page.selectEvent(events[0], { go: true });
+    const { selections } = page;
+    const done = await decide("/judgements", { kind, events, reason });
+    if (!done && events.length === 1 && selections === page.selections) {
+      page.selectEvent(events[0], { go: true });
+    }
     return done;
   }
 
   function merge() {
-    const events = targets();
-    if (events.length < 2) return say("Select two or more events: shift-click outlines, bars or lines of the table.");
-    return change("/merges", { events });
+    const events = selectedEvents();
+    return events.length < 2 ? say(TOO_FEW) : decide("/merges", { events });
   }
 
   function splitAtFrame() {
     const { selected, frame } = store.get();
-    return selected ? change("/splits", { event: selected, frame }) : say("Select an event first.");
+    return selected ? decide("/splits", { event: selected, frame }) : say(NOTHING_SELECTED);
   }
 
   function splitAlongLine() {
     const { selected } = store.get();
-    if (!selected) return say("Select an event first.");
-    page.useTool(lineTool(page, "Drag a line across the event.", ([a, b]) =>
-      change("/splits", { event: selected, line: [[a.row - 0.5, a.column - 0.5], [b.row - 0.5, b.column - 0.5]] })));
+    if (!selected) return say(NOTHING_SELECTED);
+    const centre = ({ row: r, column }) => [r - 0.5, column - 0.5];
+    const split = (points) => decide("/splits", { event: selected, line: points.map(centre) });
+    page.useTool(lineTool(page, `Drag a line across event ${selected}.`, split));
     return undefined;
   }
 
   function draw() {
     const { frame } = store.get();
-    page.useTool(polygonTool(page, "Click around the event; double-click or Enter ends.", (points) => {
-      const first = h("input", { type: "number", min: 0, max: page.info.frames - 1, value: frame });
-      const last = h("input", { type: "number", min: 0, max: page.info.frames - 1, value: Math.min(frame + 4, page.info.frames - 1) });
-      const dialog = h("dialog", {}, h("h2", {}, "New event"), h("p.row", {}, "frames", first, "to", last),
-        h("form", { method: "dialog" }, h("div.row", {}, h("button.main", { value: "add" }, "Add event"), h("button", { value: "" }, "Cancel"))));
-      document.body.append(dialog);
-      dialog.addEventListener("close", () => {
-        dialog.remove();
-        if (dialog.returnValue === "add") change("/drawings", { polygon: points.map(({ row, column }) => [row, column]), first: Number(first.value), last: Number(last.value) });
-      });
-      dialog.showModal();
-    }));
+    const hint = "Click around the event; a double-click or Enter ends the outline.";
+    page.useTool(polygonTool(page, hint, (points) => askFrames(points, frame)));
   }
 
-  const follow = h("input", { type: "checkbox", checked: true });
-  fill(box,
-    h("div.row", {},
-      h("button.main", { onclick: () => judge("accept"), title: "Accept (a)" }, "Accept"),
-      h("button", { onclick: () => judge("reject"), title: "Reject (r)" }, "Reject"), reasons, free,
-      h("button.bare", { onclick: () => judge("clear"), title: "Take accept or reject back (u)" }, "Clear"),
-      h("span.grow"), undo, redo),
-    h("details", {}, h("summary", {}, "Merge, split, draw"),
-      h("div.row", {}, h("button", { onclick: merge, title: "Merge the selected events (m)" }, "Merge"),
-        h("button", { onclick: splitAtFrame, title: "The event from this frame on becomes another (s)" }, "Split at this frame"),
-        h("button", { onclick: splitAlongLine, title: "Divide along a line (l)" }, "Split along a line"),
-        h("button", { onclick: draw, title: "Draw an event (d)" }, "Draw an event")),
-      h("label.soft", {}, follow, " go to the next event after a decision"), others),
-    status);
+  async function askFrames(points, frame) {
+    const last = info.frames - 1;
+    const limits = { min: 0, max: last };
+    const from = numberField("First frame of the event", frame, limits);
+    const end = Math.min(frame + DRAWN_FRAMES - 1, last);
+    const to = numberField("Last frame of the event", end, limits);
+    const { answer } = openDialog(
+      "New event",
+      h("p.row", {}, "frames", from, "to", to),
+      h("button.main", { value: "add" }, "Add event"),
+      h("button", { value: "" }, "Cancel"),
+    );
+    if ((await answer) !== "add") return;
+    const polygon = points.map(({ row: r, column }) => [r, column]);
+    await decide("/drawings", { polygon, first: Number(from.value), last: Number(to.value) });
+  }
 
   async function describe() {
-    if (!page.info.has_events) return;
-    known = await getJSON(`${page.base}/curation`);
-    if (!reasons.children.length) fill(reasons, known.reasons.map((reason) => h("option", {}, reason)), h("option", { value: "other" }, "other …"));
+    const request = (describe.latest = getJSON(`${page.base}/curation`));
+    const found = await request;
+    if (request !== describe.latest) return; // a later answer is under way
+    if (!reasons.children.length) {
+      const choices = found.reasons.map((reason) => h("option", {}, reason));
+      fill(reasons, choices, h("option", { value: "other" }, "other …"));
+    }
     const { events } = store.get();
-    undo.disabled = !events.undo;
-    redo.disabled = !events.redo;
-    const total = events.events.length;
-    status.textContent = `${known.accepted} accepted, ${known.rejected} rejected, ${known.made} made, of ${total}${known.curator ? ` · curator ${known.curator}` : ""}`;
-    status.title = `Kept in ${known.file}, beside the events`;
-    const names = known.curators.filter((name) => name !== known.curator);
-    fill(others, names.length ? h("div.row", {}, h("span.soft", {}, "compare with"), names.map((name) => h("button", { onclick: () => compare(name) }, name || "no name"))) : null,
-      known.other_decisions ? h("div.soft", {}, `${known.other_decisions} decisions are about another detection and do not count.`) : null);
+    undoButton.disabled = !events.undo;
+    redoButton.disabled = !events.redo;
+    const counts = [
+      `${found.accepted} accepted`,
+      `${found.rejected} rejected`,
+      `${found.made} made by hand`,
+      `${events.events.length} in total`,
+    ];
+    const curator = found.curator ? ` · curator ${found.curator}` : "";
+    status.textContent = counts.join(", ") + curator;
+    status.title = `Stored in ${found.file}, beside the events`;
+    const names = found.curators.filter((name) => name !== found.curator);
+    const compareWith = names.map((name) => button(name || "no name", () => compare(name)));
+    const ignored = found.other_decisions;
+    fill(
+      others,
+      names.length ? row(soft("compare with"), compareWith) : null,
+      ignored
+        ? note(`${ignored} stored decisions are about another detection and have no effect here.`)
+        : null,
+    );
   }
 
   async function compare(name) {
     try {
       const found = await getJSON(`${page.base}/agreement`, { other: name });
-      const percent = found.agreement === null ? "–" : `${Math.round(100 * found.agreement)} %`;
-      const table = h("table", {}, h("tr", {}, h("th"), found.labels.map((label) => h("th", {}, label))),
-        found.table.map((row, i) => h("tr", {}, h("th", {}, found.labels[i]), row.map((n) => h("td", {}, String(n))))));
-      const dialog = h("dialog", {}, h("h2", {}, `You and ${name || "no name"}`),
-        h("p", {}, `Agreement ${percent}, Cohen's kappa ${found.kappa ?? "–"}, over ${found.both} events that both decided about (${found.undecided} left out).`),
-        h("div.table", {}, table), h("p.soft", {}, "Rows: you. Columns: the other."),
-        found.differ.length ? h("p.row", {}, "You differ about ", found.differ.slice(0, 30).map((event) => h("button.chip", { onclick: () => { dialog.close(); page.selectEvent(event, { go: true }); } }, String(event)))) : null,
-        h("form", { method: "dialog" }, h("button.main", {}, "Close")));
-      document.body.append(dialog);
-      dialog.addEventListener("close", () => dialog.remove());
-      dialog.showModal();
+      showAgreement(name || "no name", found);
     } catch (error) {
       complain(error);
     }
   }
 
+  function showAgreement(name, found) {
+    const percent = found.agreement === null ? "–" : `${Math.round(100 * found.agreement)} %`;
+    const head = found.labels.map((label) => h("th", {}, label));
+    const rows = found.table.map((counts, i) => {
+      const cells = counts.map((count) => h("td", {}, String(count)));
+      return h("tr", {}, h("th", {}, found.labels[i]), cells);
+    });
+    const go = (event) => () => {
+      dialog.close();
+      page.selectEvent(event, { go: true });
+    };
+    const chips = found.differ
+      .slice(0, 30)
+      .map((event) => button(String(event), go(event), { kind: "chip", type: "button" }));
+    const content = h(
+      "div",
+      {},
+      h(
+        "p",
+        {},
+        `Agreement ${percent}, Cohen's kappa ${found.kappa ?? "–"},`,
+        ` over ${found.both} events that both of you decided about`,
+        ` (${found.undecided} events left out).`,
+      ),
+      h("div.table", {}, h("table", {}, h("tr", {}, h("th"), head), rows)),
+      h("p.soft", {}, `Rows: your decisions. Columns: decisions of ${name}.`),
+      chips.length ? h("p.row", {}, "Different decisions about events", chips) : null,
+    );
+    const { dialog } = openDialog(`You and ${name}`, content, h("button.main", {}, "Close"));
+  }
+
+  const box = block(
+    null,
+    row(
+      button("Accept", () => judge("accept"), { kind: "main", title: "Accept (a)" }),
+      button("Reject", () => judge("reject"), { title: "Reject (r)" }),
+      reasons,
+      otherReason,
+      button("Clear", () => judge("clear"), {
+        kind: "bare",
+        title: "Remove the decision: neither accepted nor rejected (u)",
+      }),
+      spacer(),
+      undoButton,
+      redoButton,
+    ),
+    h(
+      "details",
+      { ontoggle: () => status.scrollIntoView({ block: "nearest" }) },
+      h("summary", {}, "Merge, split, draw"),
+      row(
+        button("Merge", merge, { title: "Merge the selected events (m)" }),
+        button("Split at this frame", splitAtFrame, {
+          title: "Voxels from this frame on become a second event (s)",
+        }),
+        button("Split along a line", splitAlongLine, { title: "Split along a line (l)" }),
+        button("Draw an event", draw, { title: "Draw an event (d)" }),
+      ),
+      h("label.soft", {}, follow, " select the next event after a decision"),
+      others,
+    ),
+    status,
+  );
+
   store.on(["events"], () => describe().catch(complain));
+  const key = (name, text, run) => ({ keys: [name], name, text, run });
+  const controlKey = (letter, text, run) => ({
+    keys: [letter],
+    control: true,
+    name: `Ctrl+${letter.toUpperCase()}`,
+    text,
+    run,
+  });
   page.moreKeys = [
-    { keys: ["a"], name: "a", text: "accept", run: () => judge("accept") },
-    { keys: ["r"], name: "r", text: "reject, with the chosen reason", run: () => judge("reject") },
-    { keys: ["u"], name: "u", text: "take accept or reject back", run: () => judge("clear") },
-    { keys: ["m"], name: "m", text: "merge the selected events", run: merge },
-    { keys: ["s"], name: "s", text: "split at this frame", run: splitAtFrame },
-    { keys: ["l"], name: "l", text: "split along a line", run: splitAlongLine },
-    { keys: ["d"], name: "d", text: "draw an event", run: draw },
-    { keys: ["z"], control: true, name: "Ctrl+Z", text: "undo a decision", run: () => change("/undo") },
-    { keys: ["y"], control: true, name: "Ctrl+Y", text: "redo a decision", run: () => change("/redo") },
+    key("a", "accept", () => judge("accept")),
+    key("r", "reject, with the chosen reason", () => judge("reject")),
+    key("u", "remove the decision", () => judge("clear")),
+    key("m", "merge the selected events", merge),
+    key("s", "split at this frame", splitAtFrame),
+    key("l", "split along a line", splitAlongLine),
+    key("d", "draw an event", draw),
+    controlKey("z", "undo a decision", () => decide("/undo")),
+    controlKey("y", "redo a decision", () => decide("/redo")),
   ];
   return { box };
 }

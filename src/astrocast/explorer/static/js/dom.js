@@ -11,17 +11,56 @@ export function h(kind, properties = {}, ...children) {
     else if (name in element && name !== "list") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
 export const find = (selector) => document.querySelector(selector);
 
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
 }
 
-/** A canvas's context, its bitmap as large as its box has pixels of the screen. */
+/** Make a button: `button("Find", search, {kind: "main", title})`. */
+export const button = (text, onclick, { kind = "", ...properties } = {}) =>
+  h(kind ? `button.${kind}` : "button", { onclick, ...properties }, text);
+
+/** Make a field for a number. */
+export function numberField(label, value, properties = {}) {
+  const input = h("input", { type: "number", value, "aria-label": label, ...properties });
+  input.style.width = "5rem";
+  return input;
+}
+
+export const row = (...children) => h("div.row", {}, ...children);
+export const soft = (...children) => h("span.soft", {}, ...children);
+export const note = (...children) => h("div.soft", {}, ...children);
+export const spacer = () => h("span.grow");
+
+/** Make a part of a panel, with a title unless it is null. */
+export const block = (title, ...children) =>
+  h("div.block", {}, title === null ? null : h("h2", {}, title), ...children);
+
+/** Ask with a dialog; resolves to the value of the pressed button, "" if it was closed. */
+export function openDialog(title, content, ...buttons) {
+  const form = h("form", { method: "dialog" }, row(...buttons));
+  const dialog = h("dialog", {}, h("h2", {}, title), content, form);
+  document.body.append(dialog);
+  dialog.showModal();
+  const answer = new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue);
+    });
+  });
+  return { dialog, answer };
+}
+
+/** Return the context of a canvas, after setting its size to the pixels of the screen. */
 export function fitCanvas(canvas) {
   const ratio = window.devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
@@ -35,9 +74,10 @@ export function fitCanvas(canvas) {
   return context;
 }
 
-export const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const cssColour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** The size of one rem in pixels. */
+/** Return the size of one rem in pixels. */
 export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
 export function saveFile(blob, name) {

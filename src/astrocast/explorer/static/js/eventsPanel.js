@@ -1,5 +1,5 @@
-// The panel of events: the selected one, decisions, filters, and the table.
-import { fill, h } from "./dom.js";
+// The panel of events: the selected event, decisions, filters, and the table.
+import { block, button, fill, h, note, row, soft, spacer } from "./dom.js";
 import { createDetails } from "./details.js";
 import { createTable } from "./table.js";
 
@@ -7,46 +7,83 @@ export function createEventsPanel(page, decisions) {
   const { store } = page;
   const details = createDetails(page);
   const table = createTable(page);
+  page.table = table;
+  if (!page.info.has_events) {
+    const tune = button("Tune the detection", () => store.set({ tab: "tune" }), { kind: "main" });
+    const text = "Try the detection on a part of the recording, then run it on all of it.";
+    return block("No events yet", note(text), row(tune));
+  }
+
   const filters = h("div.row");
   const column = h("select", { "aria-label": "Column to filter by", title: "Filter by a column" });
-  const low = h("input", { type: "text", placeholder: "least", "aria-label": "Least, or text" });
-  const high = h("input", { type: "text", placeholder: "most", "aria-label": "Most" });
+  const low = h("input", {
+    type: "text",
+    placeholder: "from",
+    title: "Lowest value, or a text that the column contains",
+    "aria-label": "Lowest value, or text",
+  });
+  const high = h("input", {
+    type: "text",
+    placeholder: "to",
+    title: "Highest value",
+    "aria-label": "Highest value",
+  });
   low.style.width = high.style.width = "3.9rem";
+  column.style.maxWidth = "7.6rem";
   const count = h("span.soft");
-  page.table = table;
 
-  function add() {
+  function add(submission) {
+    submission.preventDefault();
     const found = page.column(column.value);
     if (!found) return;
+    const { name, numeric } = found;
     const number = (text) => (text.trim() === "" ? null : Number(text));
-    const filter = found.numeric ? { name: found.name, low: number(low.value), high: number(high.value) } : { name: found.name, text: low.value };
-    if (Number.isNaN(filter.low) || Number.isNaN(filter.high)) { low.classList.add("wrong"); return; }
-    low.classList.remove("wrong");
+    const range = { name, low: number(low.value), high: number(high.value) };
+    const filter = numeric ? range : { name, text: low.value };
+    low.classList.toggle("wrong", Number.isNaN(filter.low));
+    high.classList.toggle("wrong", Number.isNaN(filter.high));
+    if (Number.isNaN(filter.low) || Number.isNaN(filter.high)) return;
     low.value = high.value = "";
-    store.set({ filters: [...store.get().filters.filter(({ name }) => name !== filter.name), filter] });
+    const others = store.get().filters.filter((other) => other.name !== name);
+    store.set({ filters: [...others, filter] });
+  }
+
+  function describeFilter({ name, low: least, high: most, text }) {
+    if (text !== undefined) return `${name}: ${text || "none"} ×`;
+    return `${least ?? ""} ≤ ${name} ≤ ${most ?? ""} ×`;
   }
 
   function show() {
-    const { events, filters: now } = store.get();
+    const { events, filters: active } = store.get();
     const chosen = column.value;
-    fill(column, events.columns.map(({ name }) => h("option", {}, name)));
+    fill(
+      column,
+      events.columns.map(({ name }) => h("option", {}, name)),
+    );
     column.value = page.column(chosen) ? chosen : "v_area";
-    fill(filters, now.map((filter) => h("button.chip", { title: "Remove this filter", onclick: () => store.set({ filters: now.filter((other) => other !== filter) }) },
-      filter.text !== undefined ? `${filter.name}: ${filter.text || "none"}` : `${filter.low ?? ""} ≤ ${filter.name} ≤ ${filter.high ?? ""}`, " ×")));
-    const shown = page.shownRows().length;
-    count.textContent = shown === events.events.length ? `${shown} events` : `${shown} of ${events.events.length} events`;
+    const chips = active.map((filter) => {
+      const remove = () => store.set({ filters: active.filter((other) => other !== filter) });
+      return button(describeFilter(filter), remove, { kind: "chip", title: "Remove this filter" });
+    });
+    fill(filters, chips);
+    const [shown, all] = [page.shownRows().length, events.events.length];
+    count.textContent = shown === all ? `${all} events` : `${shown} of ${all} events`;
   }
 
-  const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); add(); } }, column, low, h("span.soft", {}, "to"), high, h("button", {}, "Add"), h("span.grow"), count);
-  column.style.maxWidth = "7.6rem";
+  const form = h(
+    "form.row",
+    { onsubmit: add },
+    column,
+    low,
+    soft("to"),
+    high,
+    h("button", { title: "Add this filter" }, "Add"),
+    spacer(),
+    count,
+  );
   store.on(["events", "filters"], show);
-  const box = h("div.scroll");
-  box.style.flex = "0 1 auto";
-  box.style.maxHeight = "55%";
-  box.append(details.box, decisions ?? "");
-  if (!page.info.has_events) {
-    return h("div.block", {}, h("h2", {}, "No events yet"), h("div.soft", {}, "Try the detection on a part of the recording, then run it on everything."),
-      h("div.row", {}, h("button.main", { onclick: () => store.set({ tab: "tune" }) }, "Tune the detection")));
-  }
-  return [box, h("div.block", {}, form, filters), table.box];
+  const above = h("div.scroll", {}, details.box, decisions);
+  above.style.flex = "0 1 auto";
+  above.style.maxHeight = "55%";
+  return [above, block(null, form, filters), table.box];
 }

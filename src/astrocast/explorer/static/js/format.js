@@ -1,4 +1,4 @@
-// Numbers and times for people.
+// Numbers and times as text.
 
 export function formatNumber(value) {
   if (value === null || value === undefined) return "–";
@@ -11,7 +11,7 @@ export function formatNumber(value) {
   return value === 0 ? "0" : value.toExponential(1);
 }
 
-/** A frame as time, where the frame rate is known: "0:12.4". */
+/** Return the time of a frame as text, "0:12.4"; empty if the frame rate is not known. */
 export function formatTime(frame, rate) {
   if (!rate) return "";
   const seconds = frame / rate;
@@ -19,7 +19,7 @@ export function formatTime(frame, rate) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
 
-/** A round number of about `target`: 1, 2 or 5 times a power of ten. */
+/** Return the largest number up to `target` that is 1, 2 or 5 times a power of ten. */
 export function roundLength(target) {
   const power = 10 ** Math.floor(Math.log10(target));
   for (const step of [5, 2, 1]) if (step * power <= target) return step * power;

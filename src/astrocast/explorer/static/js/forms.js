@@ -1,29 +1,37 @@
-// A field for a parameter, from its JSON schema: nothing is typed twice.
-import { h } from "./dom.js";
+// A field for a parameter, built from its JSON schema.
+import { button, h } from "./dom.js";
 
 const variants = (schema) => schema.anyOf || schema.oneOf || [schema];
 const isNull = (schema) => schema.type === "null";
-const choicesOf = (schema) => variants(schema).flatMap((v) => v.enum || (v.const !== undefined ? [v.const] : []));
-const numbersOf = (schema) => variants(schema).filter((v) => v.type === "number" || v.type === "integer");
+const choicesOf = (schema) =>
+  variants(schema).flatMap((v) => v.enum || (v.const !== undefined ? [v.const] : []));
+const numbersOf = (schema) =>
+  variants(schema).filter((v) => v.type === "number" || v.type === "integer");
 const pairOf = (schema) => variants(schema).find((v) => v.type === "array");
 
-/** The limits of a number, for a reader. */
+/** Return the limits of a number as text: "from 1 to 10". */
 export function limitsText(schema) {
   const [number] = numbersOf(schema);
   if (!number) return "";
-  const low = number.minimum !== undefined ? `from ${number.minimum}` : number.exclusiveMinimum !== undefined ? `above ${number.exclusiveMinimum}` : "";
-  const high = number.maximum !== undefined ? `to ${number.maximum}` : number.exclusiveMaximum !== undefined ? `below ${number.exclusiveMaximum}` : "";
-  return [low, high].filter(Boolean).join(" ");
+  const limits = [
+    ["from", number.minimum],
+    ["above", number.exclusiveMinimum],
+    ["to", number.maximum],
+    ["below", number.exclusiveMaximum],
+  ];
+  const given = limits.filter(([, value]) => value !== undefined);
+  return given.map((parts) => parts.join(" ")).join(" ");
 }
 
-/** What a text stands for: a choice, a number, a pair, or nothing. */
+/** Return the value that a text means: a choice, a number, a pair, or null. */
 export function parseValue(schema, text) {
   const trimmed = text.trim();
   if (trimmed === "" || trimmed === "none") return null;
   if (choicesOf(schema).includes(trimmed)) return trimmed;
   const parts = trimmed.split(",").map((part) => Number(part));
-  if (parts.some(Number.isNaN)) return trimmed; // the server says what is wrong
-  return parts.length > 1 ? parts : pairOf(schema) ? [parts[0], parts[0]] : parts[0];
+  if (parts.some(Number.isNaN)) return trimmed; // the server answers with a message
+  if (parts.length > 1) return parts;
+  return pairOf(schema) ? [parts[0], parts[0]] : parts[0];
 }
 
 export function showValue(value) {
@@ -31,31 +39,70 @@ export function showValue(value) {
   return Array.isArray(value) ? value.join(", ") : String(value);
 }
 
-/** A field: `{element, show(value, changed)}`; `change(value)` is called by the user. */
-export function createField(name, schema, change) {
-  const choices = choicesOf(schema);
-  const id = `field-${name.replaceAll(".", "-")}`;
-  const optional = variants(schema).some(isNull);
-  let input;
-  if (schema.type === "boolean") {
-    input = h("input", { type: "checkbox", id, onchange: () => change(input.checked) });
-  } else if (choices.length && !numbersOf(schema).length) {
-    input = h("select", { id, onchange: () => change(input.value === "" ? null : input.value) }, optional ? h("option", { value: "" }, "none") : null, choices.map((value) => h("option", { value }, String(value))));
-  } else {
-    const list = choices.length ? h("datalist", { id: `${id}-choices` }, choices.map((value) => h("option", { value }))) : null;
-    input = h("input", { type: "text", id, inputMode: "decimal", placeholder: optional ? "none" : "", onchange: () => change(parseValue(schema, input.value)) });
-    if (list) { input.setAttribute("list", list.id); input.after(list); }
-  }
+/** Return meaning, limits and choices of a parameter as one text. */
+function describe(schema) {
   const limits = limitsText(schema);
-  const meaning = h("div.meaning", { hidden: true }, `${schema.description || ""}${limits ? ` (${limits})` : ""}.`, choices.length && numbersOf(schema).length ? ` Also: ${choices.join(", ")}.` : "");
-  const more = h("button.bare", { type: "button", title: schema.description, "aria-label": `What ${name} means`, onclick: () => { meaning.hidden = !meaning.hidden; } }, "?");
-  const element = h(schema.unit ? "div.field" : "div.field.wide", {}, h("label", { htmlFor: id, title: `${schema.description || ""}${limits ? ` (${limits})` : ""}` }, name.split(".").pop()), input, h("span.unit", { title: schema.unit || "" }, h("span", {}, schema.unit || ""), more), meaning);
+  const meaning = (schema.description || "").replace(/\.$/, "");
+  const choices = numbersOf(schema).length ? choicesOf(schema) : [];
+  const also = choices.length ? ` Also: ${choices.join(", ")}.` : "";
+  return `${meaning}${limits ? ` (${limits})` : ""}.${also}`;
+}
+
+/** Make the input of a parameter: a box to tick, a list, or a text with suggestions. */
+function createInput(id, schema, change) {
+  const choices = choicesOf(schema);
+  const isOptional = variants(schema).some(isNull);
+  if (schema.type === "boolean") {
+    const box = h("input", { type: "checkbox", id, onchange: () => change(box.checked) });
+    return [box];
+  }
+  const options = choices.map((value) => h("option", { value }, String(value)));
+  if (choices.length && !numbersOf(schema).length) {
+    const none = isOptional ? h("option", { value: "" }, "none") : null;
+    const onchange = () => change(list.value === "" ? null : list.value);
+    const list = h("select", { id, onchange }, none, options);
+    return [list];
+  }
+  const text = h("input", {
+    type: "text",
+    id,
+    inputMode: "decimal",
+    placeholder: isOptional ? "none" : "",
+    onchange: () => change(parseValue(schema, text.value)),
+  });
+  if (!choices.length) return [text];
+  text.setAttribute("list", `${id}-choices`);
+  return [text, h("datalist", { id: `${id}-choices` }, options)];
+}
+
+/** Make a field: `{element, show(value, isChanged)}`; the user's input calls `change(value)`. */
+export function createField(name, schema, change) {
+  const id = `field-${name.replaceAll(".", "-")}`;
+  const text = describe(schema);
+  const [input, suggestions] = createInput(id, schema, change);
+  const meaning = h("div.meaning", { hidden: true }, text);
+  const more = button("?", () => (meaning.hidden = !meaning.hidden), {
+    kind: "bare",
+    type: "button",
+    title: text,
+    "aria-label": `Meaning of ${name}`,
+  });
+  const unit = schema.unit || "";
+  const element = h(
+    unit ? "div.field" : "div.field.wide",
+    {},
+    h("label", { htmlFor: id, title: text }, name.split(".").pop()),
+    input,
+    h("span.unit", { title: unit }, h("span", {}, unit), more),
+    meaning,
+    suggestions,
+  );
   return {
     element,
-    show(value, changed) {
+    show(value, isChanged) {
       if (input.type === "checkbox") input.checked = Boolean(value);
       else input.value = showValue(value);
-      element.classList.toggle("changed", changed);
+      element.classList.toggle("changed", isChanged);
     },
   };
 }

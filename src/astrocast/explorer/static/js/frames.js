@@ -1,10 +1,10 @@
-// Frames on their way to the screen: a cache, and reading ahead while playing.
+// Frames for the screen: a cache, and reading ahead during playback.
 import { getBytes } from "./api.js";
 
 const MOST_BYTES = 192 << 20;
 const AHEAD = 24;
 
-/** Frames of all layers, as grey values, each asked for once. */
+/** Frames of all layers as grey values; each is requested once. */
 export class FrameSource {
   constructor(base, info) {
     this.base = base;
@@ -14,12 +14,12 @@ export class FrameSource {
     this.bytes = 0;
   }
 
-  /** Bytes of a frame of which each value is the mean of step x step pixels. */
+  /** Return the bytes of a frame in which each value is the mean of step x step pixels. */
   size(step) {
     return Math.ceil(this.info.rows / step) * Math.ceil(this.info.columns / step);
   }
 
-  /** Frames of one request. */
+  /** Return the number of frames of one request. */
   batch(step) {
     return Math.max(1, Math.min(16, Math.floor((2 << 20) / this.size(step))));
   }
@@ -28,12 +28,12 @@ export class FrameSource {
     return `${layer}|${contrast.low}|${contrast.high}|${frame}|${step}`;
   }
 
-  /** One frame, uint8; resolves at once where it is at hand. */
+  /** Return one frame, uint8; without a request if it is in the cache. */
   async frame(layer, contrast, frame, step) {
     const key = this.key(layer, contrast, frame, step);
     const known = this.cache.get(key);
     if (known) {
-      this.cache.delete(key); // used last: removed last
+      this.cache.delete(key); // most recently used: removed last
       this.cache.set(key, known);
       return known;
     }
@@ -41,7 +41,7 @@ export class FrameSource {
     return this.cache.get(key);
   }
 
-  /** Ask for the frames that are needed next; at most two requests at a time. */
+  /** Request the frames that are needed next; at most two requests at a time. */
   readAhead(layer, contrast, frame, step, ahead = AHEAD) {
     const batch = this.batch(step);
     if (this.waiting.size > 2 * batch) return;
@@ -49,7 +49,13 @@ export class FrameSource {
       const next = (frame + i) % this.info.frames;
       const key = this.key(layer, contrast, next, step);
       if (!this.cache.has(key) && !this.waiting.has(key)) {
-        this.load(layer, contrast, next, Math.min(batch, ahead, this.info.frames - next), step).catch(() => {});
+        this.load(
+          layer,
+          contrast,
+          next,
+          Math.min(batch, ahead, this.info.frames - next),
+          step,
+        ).catch(() => {});
         return;
       }
     }
@@ -57,7 +63,14 @@ export class FrameSource {
 
   load(layer, contrast, start, count, step) {
     const size = this.size(step);
-    const request = getBytes(`${this.base}/frames`, { layer, start, count, step, low: contrast.low, high: contrast.high })
+    const request = getBytes(`${this.base}/frames`, {
+      layer,
+      start,
+      count,
+      step,
+      low: contrast.low,
+      high: contrast.high,
+    })
       .then((bytes) => {
         for (let i = 0; i * size < bytes.length; i += 1) {
           const key = this.key(layer, contrast, start + i, step);
@@ -67,9 +80,11 @@ export class FrameSource {
         this.trim();
       })
       .finally(() => {
-        for (let i = 0; i < count; i += 1) this.waiting.delete(this.key(layer, contrast, start + i, step));
+        for (let i = 0; i < count; i += 1)
+          this.waiting.delete(this.key(layer, contrast, start + i, step));
       });
-    for (let i = 0; i < count; i += 1) this.waiting.set(this.key(layer, contrast, start + i, step), request);
+    for (let i = 0; i < count; i += 1)
+      this.waiting.set(this.key(layer, contrast, start + i, step), request);
     return request;
   }
 

@@ -1,9 +1,12 @@
-// Following a computation of the server until it ends.
+// Progress of a computation in the server.
 import { getJSON } from "./api.js";
 
-const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const wait = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
-/** Ask until the job has ended; `tell(job)` meanwhile. */
+/** Wait until a job has ended and return it; until then `tell(job)` is called repeatedly. */
 export async function watchJob(name, tell) {
   for (let pause = 60; ; pause = Math.min(pause * 1.3, 500)) {
     const job = await getJSON(`/api/jobs/${name}`);

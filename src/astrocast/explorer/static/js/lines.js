@@ -1,26 +1,54 @@
-// Small line plots of a preview: the baseline, the shifts.
+// Plots of a preview: the background, or the shifts. Dashed: the present result.
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
-import { cssColour, fill, h, rem } from "./dom.js";
+import { cssColour, fill, h, rem, row } from "./dom.js";
 
-const COLOURS = ["--plot-2", "--plot-3", "--plot-1", "--plot-4"];
+const isNow = (name) => name.endsWith("now");
+
+/** Return the colour of a line; shifts have the colours of the timeline. */
+function colourOf(name) {
+  if (name === "signal") return cssColour("--plot-2");
+  return cssColour(name.startsWith("rows") ? "--plot-1" : "--plot-3");
+}
 
 export function drawLines(box, result, first, rate) {
-  if (!result.lines) { fill(box); return; }
+  if (!result.lines) {
+    fill(box);
+    return;
+  }
   const names = Object.keys(result.lines);
   const count = result.lines[names[0]].length;
   const holder = h("div");
-  const numbers = Object.entries(result.numbers || {}).map(([name, value]) => h("span.chip", {}, `${name}: ${value}`));
-  const keys = names.map((name, i) => {
+  const numbers = Object.entries(result.numbers || {}).map(([name, value]) =>
+    h("span.chip", {}, `${name}: ${value}`),
+  );
+  const keys = names.map((name) => {
     const mark = h("i");
-    mark.style.background = cssColour(COLOURS[i % COLOURS.length]);
-    return h("span.chip", {}, mark, name);
+    mark.style.background = colourOf(name);
+    return h("span.chip", {}, mark, isNow(name) ? `${name} (dashed)` : name);
   });
-  fill(box, h("div.row", {}, keys), holder, h("div.row", {}, numbers));
-  const axis = { stroke: cssColour("--soft"), font: `${0.78 * rem()}px system-ui, sans-serif`, grid: { stroke: cssColour("--line"), width: 1 }, ticks: { stroke: cssColour("--line"), width: 1 } };
-  new uPlot({
-    width: box.clientWidth, height: 11 * rem(), legend: { show: false }, cursor: { drag: { x: false, y: false } },
+  fill(box, row(keys), holder, row(numbers));
+  const grid = { stroke: cssColour("--line"), width: 1 };
+  const font = `${0.78 * rem()}px system-ui, sans-serif`;
+  const axis = { stroke: cssColour("--soft"), font, grid, ticks: grid };
+  const formatX = (frame) => (rate ? `${Number((frame / rate).toFixed(1))} s` : frame);
+  const series = names.map((name) => ({
+    stroke: colourOf(name),
+    width: isNow(name) ? 2 : 1.3,
+    dash: isNow(name) ? [5, 5] : undefined,
+    points: { show: false },
+  }));
+  const options = {
+    width: box.clientWidth,
+    height: 11 * rem(),
+    legend: { show: false },
+    cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false } },
-    axes: [{ ...axis, size: 2 * rem(), values: (_, ticks) => ticks.map((t) => (rate ? `${Number((t / rate).toFixed(1))} s` : t)) }, { ...axis, size: 4 * rem() }],
-    series: [{}, ...names.map((_, i) => ({ stroke: cssColour(COLOURS[i % COLOURS.length]), width: 1.3, points: { show: false } }))],
-  }, [Array.from({ length: count }, (_, i) => first + i), ...names.map((name) => result.lines[name])], holder);
+    axes: [
+      { ...axis, size: 2 * rem(), values: (_, ticks) => ticks.map(formatX) },
+      { ...axis, size: 4 * rem() },
+    ],
+    series: [{}, ...series],
+  };
+  const frames = Array.from({ length: count }, (_, i) => first + i);
+  new uPlot(options, [frames, ...names.map((name) => result.lines[name])], holder);
 }

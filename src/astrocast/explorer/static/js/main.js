@@ -21,7 +21,8 @@ import { createTune } from "./tune.js";
 import { Views } from "./views.js";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
-document.documentElement.dataset.theme = localStorage.getItem("astrocast-theme") || (dark ? "dark" : "light");
+document.documentElement.dataset.theme =
+  localStorage.getItem("astrocast-theme") || (dark ? "dark" : "light");
 
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
   if (localStorage.getItem("astrocast-theme")) return;
@@ -32,13 +33,14 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ 
 async function begin() {
   const start = await getJSON("/api/start");
   const project = new URLSearchParams(location.search).get("project") || start.project;
-  if (!project && start.live) { // there is only the analysis of a recording that goes on
+  if (!project && start.live) {
+    // only a live analysis exists, no result yet
     location.replace("/live");
     return;
   }
   const page = new Page(project, await getJSON(`/api/projects/${project}`), start);
-  window.explorer = page; // for the console, and for tests
-  // without events and shifts the timeline is a line, and the movie has its room
+  window.explorer = page; // for the console and for tests
+  // without events and shifts the timeline is one line, and the movie gets its space
   find(".stage").classList.toggle("bare", !page.info.has_events && !page.info.has_registration);
   page.contrast = createContrast(page);
   page.views = new Views(page);
@@ -48,18 +50,26 @@ async function begin() {
   if (start.can_browse) page.browse = createBrowse();
   const tune = createTune(page);
   createTabs(page, {
-    events: { title: "Events", content: createEventsPanel(page, page.info.has_events ? createCurate(page).box : null) },
+    events: {
+      title: "Events",
+      content: createEventsPanel(page, page.info.has_events ? createCurate(page).box : null),
+    },
     tune: { title: "Tune", content: tune.box, opened: tune.opened },
     regions: { title: "Regions", content: createRegions(page).box },
     share: { title: "Share", content: createShare(page).box },
   });
   page.keyboard = createKeyboard(page);
   createToolbar(page);
-  await Promise.all([page.loadEvents(), page.info.has_registration ? page.loadRegistration() : null]);
+  await Promise.all([
+    page.loadEvents(),
+    page.info.has_registration ? page.loadRegistration() : null,
+  ]);
   createAsk(page);
   showHint(page.info.has_events);
-  // another tab may have decided or drawn something meanwhile
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) page.refresh().catch(complain); });
+  // another tab may have changed decisions or regions
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) page.refresh().catch(complain);
+  });
   document.body.dataset.ready = "true";
 }
 

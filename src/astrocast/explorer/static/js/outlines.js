@@ -1,10 +1,15 @@
 // Outlines of events: in each frame, and of whole footprints.
 import { getJSON } from "./api.js";
 
+const BATCH = 16; // frames of one request
+
 function unpack({ events, offsets, points }) {
   const bytes = Uint8Array.from(atob(points), (sign) => sign.charCodeAt(0));
   const values = new Int16Array(bytes.buffer);
-  return events.map((event, i) => ({ event, path: makePath(values.subarray(4 * offsets[i], 4 * offsets[i + 1])), values: values.subarray(4 * offsets[i], 4 * offsets[i + 1]) }));
+  return events.map((event, i) => {
+    const own = values.subarray(4 * offsets[i], 4 * offsets[i + 1]);
+    return { event, path: makePath(own), values: own };
+  });
 }
 
 function makePath(values) {
@@ -16,52 +21,64 @@ function makePath(values) {
   return path;
 }
 
-/** Outlines of a project's events; `frame` gives null while they are on their way. */
+/** Outlines of the events of a project; null until they are loaded. */
 export class OutlineSource {
   constructor(base, onload) {
     this.base = base;
     this.onload = onload;
+    this.version = 0;
     this.forget();
   }
 
-  /** Events changed: everything is asked for again. */
+  /** The events changed: load all outlines again. */
   forget() {
+    this.version += 1;
     this.frames = new Map();
-    this.waiting = new Set();
-    this.version = (this.version || 0) + 1;
+    this.requests = new Map(); // first frame, or "footprints" -> request under way
     this.all = null;
-    this.asked = false;
   }
 
+  /** Outlines of the events that are active in a frame. */
   frame(t) {
-    const known = this.frames.get(t);
-    if (!known) this.load(t - (t % 16));
-    return known || null;
+    if (!this.frames.has(t)) this.loadFrame(t).catch(() => {}); // the next drawing tries again
+    return this.frames.get(t) || null;
   }
 
-  load(start) {
-    if (this.waiting.has(start)) return;
-    this.waiting.add(start);
-    const version = this.version;
-    getJSON(`${this.base}/outlines`, { start, count: 16 }).then((found) => {
-      if (version !== this.version) return;
-      found.frames.forEach((frame, i) => this.frames.set(start + i, unpack(frame)));
-      this.onload();
-    }).catch(() => {}).finally(() => this.waiting.delete(start));
-  }
-
+  /** Outlines of all footprints. */
   footprints() {
-    if (!this.asked) {
-      this.asked = true;
-      const version = this.version;
-      getJSON(`${this.base}/footprints`).then((found) => {
-        if (version !== this.version) return;
-        this.all = unpack(found);
-        this.onload();
-      }).catch(() => {});
-    }
+    if (!this.all) this.loadFootprints().catch(() => {});
     return this.all || [];
   }
-}
 
-export { unpack as unpackOutlines };
+  async loadFrame(t) {
+    if (this.frames.has(t)) return;
+    const start = t - (t % BATCH);
+    await this.load(start, "outlines", { start, count: BATCH }, ({ frames }) => {
+      frames.forEach((frame, i) => this.frames.set(start + i, unpack(frame)));
+    });
+  }
+
+  async loadFootprints() {
+    if (this.all) return;
+    await this.load("footprints", "footprints", {}, (found) => {
+      this.all = unpack(found);
+    });
+  }
+
+  /** Request outlines once; an answer about events that changed since is not used. */
+  load(key, path, values, take) {
+    const { version, requests } = this;
+    if (!requests.has(key)) {
+      const request = getJSON(`${this.base}/${path}`, values).then((found) => {
+        if (version !== this.version) return;
+        take(found);
+        this.onload();
+      });
+      requests.set(
+        key,
+        request.finally(() => requests.delete(key)),
+      );
+    }
+    return requests.get(key);
+  }
+}

@@ -1,21 +1,23 @@
-// What is drawn over a picture: outlines, the clicked pixel, regions, the scale bar.
+// Drawing over a picture: outlines, the clicked pixel, regions, the scale bar.
 import { CHANGES } from "./colours.js";
 import { formatNumber, roundLength } from "./format.js";
 import { rem } from "./dom.js";
+import { shownOutlines } from "./picture.js";
 
 /** Draw in units of pixels of the recording. */
 export function drawOverlay(context, page, view, scale) {
-  const { outlines, selected, chosen, pixel, projection, frame, preview } = page.store.get();
+  const { outlines, selected, chosen, pixel, preview } = page.store.get();
+  // of the picture that is shown, while the frame at the cursor is loaded
+  const frame = page.views?.shown ?? page.store.get().frame;
   const thin = (1.4 * rem()) / 13 / scale.y;
   context.lineCap = "square";
   if (preview) drawPreview(context, page, preview, frame, thin);
   else if (outlines !== "off") {
-    const list = outlines === "footprints" || projection !== "none" ? page.outlines.footprints() : page.outlines.frame(frame) || [];
-    for (const { event, path } of list) {
-      const row = page.rowOf(event);
-      if (row === undefined || !page.isShown(event)) continue;
-      const strong = event === selected || chosen.has(event);
-      stroke(context, path, page.colourOf(event), strong ? 2 * thin : thin, page.statusOf(event) === "rejected");
+    for (const { event, path } of shownOutlines(page, frame)) {
+      if (page.rowOf(event) === undefined || !page.isShown(event)) continue;
+      const width = event === selected || chosen.has(event) ? 2 * thin : thin;
+      const isDashed = page.statusOf(event) === "rejected";
+      stroke(context, path, page.colourOf(event), width, isDashed);
     }
     const own = selected && page.outlines.footprints().find((item) => item.event === selected);
     if (own && page.isShown(selected)) stroke(context, own.path, "#ffffff", thin, true);
@@ -45,7 +47,8 @@ function drawPreview(context, page, preview, frame, width) {
   const [c0, c1] = preview.columns;
   context.strokeRect(c0, r0, c1 - c0, r1 - r0);
   context.setLineDash([]);
-  for (const { kind, path } of preview.outlinesAt(frame)) stroke(context, path, CHANGES[kind], 1.3 * width, kind === "lost");
+  for (const { kind, path } of preview.outlinesAt(frame))
+    stroke(context, path, CHANGES[kind], 1.3 * width, kind === "lost");
 }
 
 function drawCross(context, { row, column }, width) {
@@ -53,14 +56,19 @@ function drawCross(context, { row, column }, width) {
   context.strokeStyle = "#ffffff";
   context.strokeRect(column, row, 1, 1);
   context.beginPath();
-  for (const [dr, dc] of [[-1, 0], [1, 0], [0, -1], [0, 1]]) {
+  for (const [dr, dc] of [
+    [-1, 0],
+    [1, 0],
+    [0, -1],
+    [0, 1],
+  ]) {
     context.moveTo(column + 0.5 + dc * 5 * width, row + 0.5 + dr * 5 * width);
     context.lineTo(column + 0.5 + dc * 12 * width, row + 0.5 + dr * 12 * width);
   }
   context.stroke();
 }
 
-/** Where the keys moved the pointer: a cross that is seen on light and dark. */
+/** Draw the pointer of the keyboard: a cross that is visible on light and dark pixels. */
 function drawPointer(context, { row, column }, width) {
   const arm = 9 * width;
   context.beginPath();
@@ -68,14 +76,17 @@ function drawPointer(context, { row, column }, width) {
   context.lineTo(column + 0.5 + arm, row + 0.5);
   context.moveTo(column + 0.5, row + 0.5 - arm);
   context.lineTo(column + 0.5, row + 0.5 + arm);
-  for (const [colour, wide] of [["#000000", 3.2], ["#ffe66d", 1.4]]) {
+  for (const [colour, wide] of [
+    ["#000000", 3.2],
+    ["#ffe66d", 1.4],
+  ]) {
     context.strokeStyle = colour;
     context.lineWidth = wide * width;
     context.stroke();
   }
 }
 
-/** A bar of a round length, in µm where the pixel size is known. */
+/** Draw a bar of a round length, in µm if the pixel size is known. */
 export function drawScaleBar(context, page, view, place) {
   const { clientWidth: width, clientHeight: height } = view.canvas;
   const size = page.info.pixel_size;

@@ -8,15 +8,43 @@ const UNKNOWN_RATE = 10;
 export function createPlayer(page) {
   const { store, info } = page;
   const play = h("button", { onclick: toggle, title: "Play or pause (space)" });
-  const slider = h("input", { type: "range", min: 0, max: info.frames - 1, step: 1, "aria-label": "Frame", oninput: () => go(Number(slider.value)) });
-  const speed = h("select", { "aria-label": "Speed", title: "Speed, as a multiple of the recorded one", onchange: () => store.set({ speed: Number(speed.value) }) },
-    SPEEDS.map((value) => h("option", { value }, `${value}×`)));
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: info.frames - 1,
+    step: 1,
+    "aria-label": "Frame",
+    oninput: () => go(Number(slider.value)),
+  });
+  const speed = h(
+    "select",
+    {
+      "aria-label": "Speed",
+      title: info.frame_rate
+        ? "Speed, relative to the recording"
+        : `Speed, relative to ${UNKNOWN_RATE} frames per second (the frame rate is not known)`,
+      onchange: () => store.set({ speed: Number(speed.value) }),
+    },
+    SPEEDS.map((value) => h("option", { value }, `${value}×`)),
+  );
   const time = h("span.time");
-  fill(find("#player"),
-    h("button", { onclick: () => step(-1), title: "One frame back (←)", "aria-label": "One frame back" }, "◀"),
+  fill(
+    find("#player"),
+    h(
+      "button",
+      { onclick: () => step(-1), title: "One frame back (←)", "aria-label": "One frame back" },
+      "◀",
+    ),
     play,
-    h("button", { onclick: () => step(1), title: "One frame on (→)", "aria-label": "One frame on" }, "▶"),
-    slider, speed, time);
+    h(
+      "button",
+      { onclick: () => step(1), title: "One frame forward (→)", "aria-label": "One frame forward" },
+      "▶",
+    ),
+    slider,
+    speed,
+    time,
+  );
 
   function go(frame) {
     store.set({ frame: Math.min(Math.max(Math.round(frame), 0), info.frames - 1) });
@@ -37,33 +65,61 @@ export function createPlayer(page) {
     play.setAttribute("aria-pressed", playing);
     slider.value = frame;
     const clock = formatTime(frame, info.frame_rate);
-    fill(time, "frame ", h("b", {}, String(frame)), ` of ${info.frames - 1}`, clock ? `  ${clock}` : "");
+    fill(
+      time,
+      "frame ",
+      h("b", {}, String(frame)),
+      ` of ${info.frames - 1}`,
+      clock ? `  ${clock}` : "",
+    );
     speed.value = store.get().speed;
   }
 
   let last = 0;
   let busy = false;
   async function tick(now) {
-    const { playing, frame, speed: factor } = store.get();
-    if (!playing) return;
-    requestAnimationFrame(tick);
+    const { frame, speed: factor } = store.get();
     const wait = 1000 / ((info.frame_rate || UNKNOWN_RATE) * factor);
     if (busy || now - last < wait) return;
-    // slower machines leave out frames rather than time
+    // a slow computer skips frames, so that the speed is right
     const by = Math.max(1, Math.min(8, Math.floor((now - last) / wait)));
     last = now;
-    const next = (frame + by) % info.frames;
-    await page.views.readAhead(next, null, 24);
-    page.outlines.frame((next + 16) % info.frames);
     busy = true;
+    try {
+      await showNext(frame, (frame + by) % info.frames);
+    } finally {
+      busy = false;
+    }
+  }
+
+  async function showNext(frame, next) {
+    await page.views.readAhead(next, null, 24).catch(() => {}); // `load` reports the error
+    page.outlines.frame((next + 16) % info.frames);
+    const now = store.get();
+    // the user stopped the movie, or moved the cursor
+    if (!now.playing || now.frame !== frame) return;
     store.set({ frame: next });
-    await Promise.resolve();
+    await Promise.resolve(); // the change of the frame starts to load it
     await page.views.load();
-    busy = false;
+  }
+
+  let isTicking = false;
+  function loop(now) {
+    if (!store.get().playing) {
+      isTicking = false;
+      return;
+    }
+    requestAnimationFrame(loop);
+    tick(now);
   }
 
   store.on(["playing"], () => {
-    if (store.get().playing) requestAnimationFrame((now) => { last = now; tick(now); });
+    if (!store.get().playing || isTicking) return;
+    isTicking = true;
+    requestAnimationFrame((now) => {
+      last = now;
+      loop(now);
+    });
   });
   store.on(["frame", "playing", "speed"], show);
   show();

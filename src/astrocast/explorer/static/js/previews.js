@@ -1,10 +1,15 @@
-// Results of previews side by side: counts, and outlines over the movie.
+// Results of several previews: counts in a list, outlines over the movie.
 import { CHANGES } from "./colours.js";
-import { fill, h } from "./dom.js";
+import { button, fill, h, row, soft } from "./dom.js";
 
+const KINDS = Object.keys(CHANGES);
 const MOST = 6;
+const NOTE =
+  "Compared with the present result. The noise is measured in the crop, so a few events can differ.";
+const NO_RESULT = "All events are new, because there is no result to compare with.";
 
-function outlines(result) {
+/** Return a function that gives the outlines of a preview in a frame. */
+function outlinesOf(result) {
   const frames = new Map();
   for (const event of result.events) {
     for (const [frame, points] of Object.entries(event.frames)) {
@@ -20,7 +25,7 @@ function outlines(result) {
   return (frame) => frames.get(frame) || [];
 }
 
-/** A list of previews; the one that is chosen is drawn. `reuse` takes over its settings. */
+/** Make a list of previews; the selected one is drawn. `reuse(entry)` uses its settings. */
 export function createPreviews(page, reuse) {
   const { store } = page;
   const box = h("div");
@@ -31,7 +36,15 @@ export function createPreviews(page, reuse) {
     if (!result.counts) return;
     const name = String.fromCharCode(65 + (letter % 26));
     letter += 1;
-    const entry = { name, result, settings, changes, rows: result.rows, columns: result.columns, outlinesAt: outlines(result) };
+    const entry = {
+      name,
+      result,
+      settings,
+      changes,
+      rows: result.rows,
+      columns: result.columns,
+      outlinesAt: outlinesOf(result),
+    };
     list.unshift(entry);
     if (list.length > MOST) list.pop();
     choose(entry);
@@ -44,20 +57,52 @@ export function createPreviews(page, reuse) {
     if (frame < first || frame >= stop) page.player.go(Math.round((first + stop) / 2));
   }
 
+  function showCounts({ result }) {
+    const cells = Object.entries(CHANGES).map(([kind, colour]) => {
+      const cell = h("div", {}, h("b", {}, String(result.counts[kind])), kind);
+      cell.style.borderLeftColor = colour;
+      return cell;
+    });
+    return h("div.counts", {}, cells);
+  }
+
+  function showEntry(entry) {
+    const { name, result, changes } = entry;
+    const use = (event) => {
+      event.stopPropagation(); // a click on the row selects the preview
+      reuse(entry);
+    };
+    return h(
+      "tr",
+      {
+        "aria-selected": String(entry === store.get().preview),
+        onclick: () => choose(entry),
+      },
+      h("td", {}, name),
+      h("td", {}, String(result.found)),
+      KINDS.map((kind) => h("td", {}, String(result.counts[kind]))),
+      h("td.text", {}, changes.join(", ") || "as now"),
+      h("td", {}, button("use", use, { kind: "bare", title: "Use these parameters" })),
+    );
+  }
+
   function show() {
     const { preview } = store.get();
     if (!list.length) return;
-    const now = preview || list[0];
-    const counts = h("div.counts", {}, Object.entries(CHANGES).map(([kind, colour]) => {
-      const cell = h("div", {}, h("b", {}, String(now.result.counts[kind])), kind);
-      cell.style.borderLeftColor = colour;
-      return cell;
-    }));
-    const rows = list.map((entry) => h("tr", { "aria-selected": String(entry === preview), onclick: () => choose(entry) },
-      h("td", {}, entry.name), h("td", {}, String(entry.result.found)), Object.keys(CHANGES).map((kind) => h("td", {}, String(entry.result.counts[kind]))), h("td.text", {}, entry.changes.join(", ") || "as now"),
-      h("td", {}, h("button.bare", { title: "Take over these parameters", onclick: (event) => { event.stopPropagation(); reuse(entry); } }, "use"))));
-    fill(box, counts, h("div.table", {}, h("table", {}, h("thead", {}, h("tr", {}, ["", "found", ...Object.keys(CHANGES), "parameters", ""].map((name) => h("th", {}, name)))), h("tbody", {}, rows))),
-      h("div.row", {}, h("span.soft", {}, "Against the present result. A crop has its own noise, so that a few events differ in any case."), preview ? h("button", { onclick: () => store.set({ preview: null }), title: "Show the present result (Esc)" }, "Hide preview") : null));
+    const titles = ["", "found", ...KINDS, "parameters", ""].map((name) => h("th", {}, name));
+    const hide = button("Hide preview", () => store.set({ preview: null }), {
+      title: "Show the present result (Esc)",
+    });
+    fill(
+      box,
+      showCounts(preview || list[0]),
+      h(
+        "div.table",
+        {},
+        h("table", {}, h("thead", {}, h("tr", {}, titles)), h("tbody", {}, list.map(showEntry))),
+      ),
+      row(soft(page.info.has_events ? NOTE : NO_RESULT), preview ? hide : null),
+    );
   }
 
   store.on(["preview"], show);

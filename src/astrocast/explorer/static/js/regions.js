@@ -1,142 +1,305 @@
-// Regions: draw, name, save; cells, landmarks, axes, exclusion masks.
-import { getJSON, send, upload } from "./api.js";
-import { fill, h, rem, saveFile } from "./dom.js";
+// Regions: cells, landmarks, axes, exclusion masks.
+import { getBlob, getJSON, send, upload } from "./api.js";
+import { block, button, fill, h, note, numberField, rem, row, saveFile, spacer } from "./dom.js";
 import { complain, say } from "./messages.js";
 import { brushTool, lineTool, pointTool, polygonTool } from "./tools.js";
 
-const COLOURS = { cell: "#56B4E9", soma: "#E69F00", process: "#CC79A7", endfoot: "#0072B2", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
+const COLOURS = {
+  cell: "#56B4E9",
+  soma: "#E69F00",
+  process: "#CC79A7",
+  endfoot: "#0072B2",
+  landmark: "#F0E442",
+  axis: "#009E73",
+  exclusion: "#D55E00",
+};
 const PARTS = ["soma", "process", "endfoot"];
 const AREAS = ["cell", "soma", "process", "endfoot", "landmark", "exclusion"];
-const TEXT = { cell: "cell: events are attributed to it", soma: "soma: a part of a cell", process: "process: a part of a cell", endfoot: "endfoot: a part of a cell", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
+const TEXT = {
+  cell: "cell: events are attributed to it",
+  soma: "soma: part of a cell",
+  process: "process: part of a cell",
+  endfoot: "endfoot: part of a cell",
+  landmark: "landmark: distance and direction of events",
+  axis: "axis (for example anterior): position along it",
+  exclusion: "exclusion: area to leave out",
+};
+const POLYGON = "Click around the region; a double-click or Enter ends the outline.";
+const FOUND = "✎ changes an outline, × removes a region, Undo removes all of them.";
+
+const corner = ({ row: r, column }) => [r, column];
+const plural = (count) => `${count} region${count === 1 ? "" : "s"}`;
+
+/** Return an unused name: "cell 1", "cell 2" ... */
+function freeName(stem, regions) {
+  const names = new Set(regions.map(({ name }) => name));
+  let number = 1;
+  while (names.has(`${stem} ${number}`)) number += 1;
+  return `${stem} ${number}`;
+}
+
+/** Append regions; those whose name is used get another one. */
+function appendRegions(regions, added) {
+  const all = [...regions];
+  for (const region of added) {
+    const isUsed = all.some(({ name }) => name === region.name);
+    all.push(isUsed ? { ...region, name: freeName(region.name, all) } : region);
+  }
+  return all;
+}
 
 export function createRegions(page) {
-  const { store } = page;
-  const kind = h("select", { "aria-label": "Kind", onchange: () => tools() }, Object.entries(TEXT).map(([value, text]) => h("option", { value }, text)));
-  const radius = h("input", { type: "range", min: 1, max: 40, value: 6, "aria-label": "Brush radius", title: "Brush radius, in pixels" });
-  const buttons = h("div.row");
-  const list = h("div");
-  const shown = h("input", { type: "checkbox", checked: true, onchange: () => store.set({ showRegions: shown.checked }) });
-  const file = h("input", { type: "file", accept: ".geojson,.json,.roi,.zip", hidden: true, onchange: take });
-  const diameter = h("input", { type: "number", min: 3, step: "any", value: page.info.pixel_size ? 40 : Math.max(6, Math.round(Math.min(page.info.rows, page.info.columns) / 6)), "aria-label": "Diameter of a cell", title: "Diameter of a cell with its processes" });
-  diameter.style.width = "5rem";
-  const parts = h("input", { type: "checkbox" });
-  const box = h("div.scroll", {}, h("div.block", {}, h("h2", {}, "Draw a region"), h("div.row", {}, kind), buttons),
-    h("div.block", {}, h("h2", {}, "Find cells"), h("div.soft", {}, "A guess from the mean image and the places of events, to be corrected by hand."),
-      h("div.row", {}, "diameter", diameter, page.info.pixel_size ? "µm" : "px", h("label", {}, parts, " soma, process, endfoot"), h("span.grow"), h("button", { onclick: segment }, "Find"))),
-    h("div.block", {}, h("h2", {}, "Regions", h("span.grow"), h("label.soft", {}, shown, " show")), list),
-    h("div.block", {}, h("h2", {}, "Files"), h("div.row", {}, h("button", { onclick: () => file.click() }, "Load GeoJSON or ImageJ"), file,
-      h("button", { onclick: () => give("geojson", "regions.geojson") }, "Save GeoJSON"), h("button", { onclick: () => give("imagej", "regions.zip") }, "Save ImageJ")),
-    h("div.soft", {}, "Regions are saved beside the recording as they are drawn; columns region, v_distance_…, v_direction_… and v_along_… appear in the table.")));
+  const { store, info } = page;
+  const address = `${page.base}/regions`;
   const history = [];
-  async function segment() {
-    try {
-      say("looking for cells …");
-      const found = await send(`${page.base}/regions/segment`, { layer: store.get().layers[0], diameter: Number(diameter.value), parts: parts.checked });
-      if (!found.length) { say("No cell of this diameter is seen in the mean image.", { error: true }); return; }
-      const names = new Set(regions().map(({ name }) => name));
-      await save([...regions(), ...found.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region))]);
-      say(`${found.length} region${found.length === 1 ? "" : "s"} found. ✎ changes an outline, × removes it, Undo takes all back.`);
-    } catch (error) {
-      complain(error);
-    }
-  }
-
   const regions = () => store.get().regions || [];
-  function freeName(stem) {
-    const names = regions().map(({ name }) => name);
-    let n = 1;
-    while (names.includes(`${stem} ${n}`)) n += 1;
-    return `${stem} ${n}`;
-  }
 
-  async function save(next, { keep = true } = {}) {
-    if (keep) history.push(regions());
-    try {
-      store.set({ regions: await send(`${page.base}/regions`, next, "PUT") });
-      if (page.info.has_events) await page.loadEvents();
-    } catch (error) {
-      if (keep) history.pop();
+  // ---- changes: one after the other, each on the list that the server has now
+
+  let queue = Promise.resolve();
+
+  /** Save what `edit(regions)` returns; null changes nothing. */
+  function change(edit, { isUndo = false } = {}) {
+    const task = async () => {
+      const before = await getJSON(address); // another tab may have changed it
+      const after = await edit(before);
+      if (!after) return;
+      const saved = await send(address, after, "PUT");
+      if (isUndo) history.pop();
+      else history.push(before);
+      store.set({ regions: saved });
+      if (info.has_events) await page.loadEvents();
+    };
+    queue = queue.then(task).catch((error) => {
       complain(error);
-      show();
-    }
+      showList(); // fields show the stored values again
+    });
+    return queue;
   }
 
-  const add = (shape) => save([...regions(), { name: freeName(kind.value), kind: kind.value, rings: [], points: [], ...shape }]);
-  const place = ({ row, column }) => [row, column];
+  const add = (shape) =>
+    change((now) => {
+      const region = { name: freeName(kind.value, now), kind: kind.value, rings: [], points: [] };
+      return [...now, { ...region, ...shape }];
+    });
+  const remove = (name) => change((now) => now.filter((region) => region.name !== name));
+  const edit = (name, values) =>
+    change((now) =>
+      now.map((region) => (region.name === name ? { ...region, ...values } : region)),
+    );
+  const undo = () =>
+    history.length
+      ? change(() => history.at(-1) ?? null, { isUndo: true })
+      : say("There is no change to undo.");
 
-  function tools() {
-    const area = kind.value !== "axis";
-    fill(buttons,
-      area ? h("button", { onclick: () => page.useTool(polygonTool(page, "Click around the region; double-click or Enter ends.", (points) => add({ rings: [points.map(place)] }))) }, "Polygon") : null,
-      area ? h("button", { onclick: () => paint() }, "Brush") : null,
-      kind.value === "landmark" ? h("button", { onclick: () => page.useTool(pointTool(page, "Click the landmark.", (point) => add({ points: [place(point)] }))) }, "Point") : null,
-      kind.value === "axis" ? h("button", { onclick: () => page.useTool(lineTool(page, "Drag from the back to the front.", (points) => add({ points: points.map(place) }))) }, "Arrow") : null,
-      area ? h("label.soft", {}, "brush", radius) : null, h("span.grow"),
-      h("button", { onclick: () => history.length && save(history.pop(), { keep: false }), title: "Take back the last change of regions" }, "Undo"));
-  }
-
-  function paint(name = freeName(kind.value), chosen = kind.value) {
-    page.useTool(brushTool(page, `Paint ${name}; Alt erases, Esc ends.`, () => Number(radius.value), async (path, erase) => {
-      const own = regions().find((region) => region.name === name);
-      try {
-        const { rings } = await send(`${page.base}/regions/brush`, { rings: own?.rings || [], path: path.map(place), radius: Number(radius.value), erase });
-        const rest = regions().filter((region) => region.name !== name);
-        await save(rings.length ? [...rest, { name, kind: chosen, rings, points: [] }] : rest);
-      } catch (error) {
-        complain(error);
+  async function findCells() {
+    say("Looking for cells …");
+    const values = {
+      layer: store.get().layers[0],
+      diameter: Number(diameter.value),
+      parts: parts.checked,
+    };
+    await change(async (now) => {
+      const found = await send(`${address}/segment`, values);
+      if (!found.length) {
+        say("The mean image shows no cell of this diameter.", { error: true });
+        return null;
       }
-    }));
+      say(`Found ${plural(found.length)}. ${FOUND}`);
+      return appendRegions(now, found);
+    });
   }
 
-  async function take() {
+  /** Add the stroke of a brush to a region, or remove it from the region. */
+  function brush(name, ofKind, path, isErasing) {
+    return change(async (now) => {
+      const own = now.find((region) => region.name === name);
+      const { rings } = await send(`${address}/brush`, {
+        rings: own?.rings || [],
+        path: path.map(corner),
+        radius: Number(radius.value),
+        erase: isErasing,
+      });
+      const rest = now.filter((region) => region.name !== name);
+      return rings.length ? [...rest, { name, kind: ofKind, rings, points: [] }] : rest;
+    });
+  }
+
+  async function loadFile() {
     if (!file.files.length) return;
-    try {
-      const found = await upload(`${page.base}/regions/import`, file.files[0]);
-      const shape = ({ kind: what, rings, points }) => JSON.stringify([what, rings, points]);
-      const there = new Set(regions().map(shape));
-      const added = found.filter((region) => !there.has(shape(region)));
-      const names = new Set(regions().map(({ name }) => name));
-      const renamed = added.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region));
-      if (renamed.length) await save([...regions(), ...renamed]);
-      const known = found.length - added.length;
-      say(`${added.length} region${added.length === 1 ? "" : "s"} loaded${known ? `; ${known} there already` : ""}.`);
-    } catch (error) {
-      complain(error);
-    }
+    const [chosen] = file.files;
+    await change(async (now) => {
+      const found = await upload(`${address}/import`, chosen);
+      const shape = (region) => JSON.stringify([region.kind, region.rings, region.points]);
+      const existing = new Set(now.map(shape));
+      const added = found.filter((region) => !existing.has(shape(region)));
+      const skipped = found.length - added.length;
+      say(`${plural(added.length)} loaded${skipped ? `; ${skipped} existed already` : ""}.`);
+      return added.length ? appendRegions(now, added) : null;
+    });
     file.value = "";
   }
 
-  async function give(format, name) {
+  async function saveAs(format, name) {
     try {
-      const answer = await fetch(`${page.base}/regions/${format}`);
-      if (!answer.ok) throw new Error((await answer.json()).message);
-      saveFile(await answer.blob(), name);
+      saveFile(await getBlob(`${address}/${format}`), name);
     } catch (error) {
       complain(error);
     }
   }
 
-  function show() {
-    fill(list, regions().length ? regions().map((region, i) => {
-      const mark = h("i");
-      mark.style.background = COLOURS[region.kind];
-      const name = h("input", { type: "text", value: region.name, "aria-label": "Name", maxLength: 60, onchange: () => save(regions().map((other, j) => (j === i ? { ...other, name: name.value } : other))) });
-      const change = (other) => save(regions().map((one, j) => (j === i ? { ...one, ...other } : one)));
-      const type = h("select", { "aria-label": `Kind of ${region.name}`, onchange: () => change({ kind: type.value }) }, AREAS.map((value) => h("option", { value, selected: value === region.kind }, value)));
-      const edit = h("button.bare", { title: "Change the outline with the brush; Alt erases", "aria-label": `Brush ${region.name}`, onclick: () => paint(region.name, region.kind) }, "✎");
-      return h("div.row", {}, h("span.chip", {}, mark, region.rings.length ? type : region.kind), name, h("span.grow"), region.rings.length ? edit : null, h("button.bare", { title: "Remove", "aria-label": `Remove ${region.name}`, onclick: () => save(regions().filter((_, j) => j !== i)) }, "×"));
-    }) : h("div.soft", {}, "None yet."));
+  // ---- tools
+
+  const drawPolygon = () =>
+    page.useTool(polygonTool(page, POLYGON, (points) => add({ rings: [points.map(corner)] })));
+  const drawPoint = () =>
+    page.useTool(pointTool(page, "Click the landmark.", (at) => add({ points: [corner(at)] })));
+  const drawArrow = () => {
+    const hint = "Drag from the start of the axis to its end (for example posterior to anterior).";
+    page.useTool(lineTool(page, hint, (points) => add({ points: points.map(corner) })));
+  };
+  function paint(name = freeName(kind.value, regions()), ofKind = kind.value) {
+    const hint = `Paint ${name}; with Alt the brush erases; Esc ends.`;
+    const done = (path, isErasing) => brush(name, ofKind, path, isErasing);
+    page.useTool(brushTool(page, hint, () => Number(radius.value), done));
   }
 
+  // ---- elements
+
+  const kind = h(
+    "select",
+    { "aria-label": "Kind", onchange: () => showTools() },
+    Object.entries(TEXT).map(([value, text]) => h("option", { value }, text)),
+  );
+  const radius = h("input", {
+    type: "range",
+    min: 1,
+    max: 40,
+    value: 6,
+    "aria-label": "Brush radius",
+    title: "Brush radius, in pixels",
+  });
+  const shown = h("input", {
+    type: "checkbox",
+    checked: true,
+    onchange: () => store.set({ showRegions: shown.checked }),
+  });
+  const file = h("input", {
+    type: "file",
+    accept: ".geojson,.json,.roi,.zip",
+    hidden: true,
+    onchange: loadFile,
+  });
+  const sixth = Math.round(Math.min(info.rows, info.columns) / 6);
+  const diameter = numberField("Diameter of a cell", info.pixel_size ? 40 : Math.max(6, sixth), {
+    min: 3,
+    step: "any",
+    title: "Diameter of a cell with its processes",
+  });
+  const parts = h("input", { type: "checkbox" });
+  const tools = h("div.row");
+  const list = h("div");
+
+  function showTools() {
+    const isAxis = kind.value === "axis";
+    fill(
+      tools,
+      isAxis
+        ? button("Arrow", drawArrow)
+        : [button("Polygon", drawPolygon), button("Brush", () => paint())],
+      kind.value === "landmark" ? button("Point", drawPoint) : null,
+      isAxis ? null : h("label.soft", {}, "brush", radius),
+      spacer(),
+      button("Undo", undo, { title: "Undo the last change of regions" }),
+    );
+  }
+
+  function showList() {
+    fill(list, regions().length ? regions().map(showRegion) : note("No regions yet."));
+  }
+
+  function showRegion(region) {
+    const mark = h("i");
+    mark.style.background = COLOURS[region.kind];
+    const name = h("input", {
+      type: "text",
+      value: region.name,
+      "aria-label": "Name",
+      maxLength: 60,
+      onchange: () => edit(region.name, { name: name.value }),
+    });
+    const kinds = AREAS.map((value) =>
+      h("option", { value, selected: value === region.kind }, value),
+    );
+    const choice = h(
+      "select",
+      {
+        "aria-label": `Kind of ${region.name}`,
+        onchange: () => edit(region.name, { kind: choice.value }),
+      },
+      kinds,
+    );
+    const isArea = region.rings.length > 0;
+    const repaint = button("✎", () => paint(region.name, region.kind), {
+      kind: "bare",
+      title: "Change the outline with the brush; with Alt it erases",
+      "aria-label": `Brush ${region.name}`,
+    });
+    return row(
+      h("span.chip", {}, mark, isArea ? choice : region.kind),
+      name,
+      spacer(),
+      isArea ? repaint : null,
+      button("×", () => remove(region.name), {
+        kind: "bare",
+        title: "Remove",
+        "aria-label": `Remove ${region.name}`,
+      }),
+    );
+  }
+
+  const box = h(
+    "div.scroll",
+    {},
+    block("Draw a region", row(kind), tools),
+    block(
+      "Find cells",
+      note("An estimate from the mean image and the positions of events; correct it by hand."),
+      row(
+        "diameter",
+        diameter,
+        info.pixel_size ? "µm" : "px",
+        h("label", {}, parts, " soma, process, endfoot"),
+        spacer(),
+        button("Find", findCells),
+      ),
+    ),
+    block(["Regions", spacer(), h("label.soft", {}, shown, " show")], list),
+    block(
+      "Files",
+      row(
+        button("Load GeoJSON or ImageJ", () => file.click()),
+        file,
+        button("Save GeoJSON", () => saveAs("geojson", "regions.geojson")),
+        button("Save ImageJ", () => saveAs("imagej", "regions.zip")),
+      ),
+      note(
+        "Each change is saved beside the recording at once. The event table gets the columns",
+        " region, v_distance_…, v_direction_… and v_along_….",
+      ),
+    ),
+  );
+
   page.drawRegions = (context, view, scale) => {
-    const { showRegions } = store.get();
-    if (!showRegions) return;
+    if (!store.get().showRegions) return;
     for (const region of regions()) drawRegion(context, region, scale);
   };
-  store.on(["regions"], show);
-  tools();
-  show();
-  getJSON(`${page.base}/regions`).then((found) => store.set({ regions: found })).catch(complain);
+  store.on(["regions"], showList);
+  showTools();
+  showList();
+  queue = getJSON(address)
+    .then((found) => store.set({ regions: found }))
+    .catch(complain);
   return { box };
 }
 
@@ -154,14 +317,18 @@ function drawRegion(context, { name, kind, rings, points }, scale) {
   const width = (1.8 * rem()) / 13 / scale.y;
   if (points.length === 2) arrow(path, points, scale);
   if (points.length === 1) path.arc(points[0][1], points[0][0], 6 / scale.y, 0, 7);
-  for (const [paint, wide] of [["rgba(0, 0, 0, .5)", 2], [colour, 1]]) {
+  for (const [paint, wide] of [
+    ["rgba(0, 0, 0, .5)", 2],
+    [colour, 1],
+  ]) {
     context.strokeStyle = paint;
     context.lineWidth = wide * width;
     context.stroke(path);
   }
-  // parts lie on their cell: their names would cover each other
+  // parts lie inside their cell: the names would cover each other
   if (PARTS.includes(kind)) return;
-  const [row, column] = points[0] || rings[0].reduce((top, point) => (point[0] < top[0] ? point : top));
+  const [row, column] =
+    points[0] || rings[0].reduce((top, point) => (point[0] < top[0] ? point : top));
   context.save();
   context.translate(column, row);
   context.scale(1 / scale.x, 1 / scale.y);
@@ -181,6 +348,9 @@ function arrow(path, [[r0, c0], [r1, c1]], scale) {
   const angle = Math.atan2(r1 - r0, c1 - c0);
   for (const turn of [2.6, -2.6]) {
     path.moveTo(c1, r1);
-    path.lineTo(c1 + (12 / scale.y) * Math.cos(angle + turn), r1 + (12 / scale.y) * Math.sin(angle + turn));
+    path.lineTo(
+      c1 + (12 / scale.y) * Math.cos(angle + turn),
+      r1 + (12 / scale.y) * Math.sin(angle + turn),
+    );
   }
 }

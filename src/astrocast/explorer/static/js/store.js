@@ -1,6 +1,6 @@
-// One place for what the page shows; parts listen to the names they depend on.
+// State of the page in one place; each part listens to the values that it shows.
 
-/** A store: `get()` the values, `set({name: value})`, `on([names], callback)`. */
+/** Make a store: `get()` the values, `set({name: value})`, `on([names], callback)`. */
 export function createStore(initial) {
   const values = { ...initial };
   const listeners = [];
@@ -33,15 +33,20 @@ export function createStore(initial) {
   };
 }
 
-/** Remember some values between visits, under a key for each recording. */
+/** Store some values in the browser until the next visit, under a key for each recording. */
 export function remember(store, key, names) {
   try {
-    const kept = JSON.parse(localStorage.getItem(key) || "{}");
-    store.set(Object.fromEntries(names.filter((n) => n in kept).map((n) => [n, kept[n]])));
+    const stored = JSON.parse(localStorage.getItem(key) || "{}");
+    store.set(Object.fromEntries(names.filter((n) => n in stored).map((n) => [n, stored[n]])));
   } catch {
     localStorage.removeItem(key);
   }
   store.on(names, (values) => {
-    localStorage.setItem(key, JSON.stringify(Object.fromEntries(names.map((n) => [n, values[n]]))));
+    const wanted = Object.fromEntries(names.map((name) => [name, values[name]]));
+    try {
+      localStorage.setItem(key, JSON.stringify(wanted));
+    } catch {
+      // the storage of the browser is full or forbidden: the next visit starts anew
+    }
   });
 }

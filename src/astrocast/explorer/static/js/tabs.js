@@ -1,12 +1,29 @@
-// The tools on the right, one at a time.
+// The panels on the right, one at a time.
 import { fill, find, h } from "./dom.js";
 
 export function createTabs(page, panels) {
   const { store } = page;
   const names = Object.keys(panels);
   const choose = (name) => store.set({ tab: name });
-  const buttons = names.map((name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => choose(name) }, panels[name].title));
-  const boxes = names.map((name) => h("div.panel", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` }, panels[name].content));
+  const buttons = names.map((name) =>
+    h(
+      "button",
+      {
+        role: "tab",
+        id: `tab-${name}`,
+        "aria-controls": `panel-${name}`,
+        onclick: () => choose(name),
+      },
+      panels[name].title,
+    ),
+  );
+  const boxes = names.map((name) =>
+    h(
+      "div.panel",
+      { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` },
+      panels[name].content,
+    ),
+  );
   fill(find("#tabs"), buttons);
   fill(find("#panels"), boxes);
   find("#tabs").addEventListener("keydown", (event) => {

@@ -1,21 +1,36 @@
-// Events over time (one bar each), and what motion correction says of each frame.
+// Events over time (one bar each), and shift and agreement of each frame.
 import { cssColour, find, fitCanvas, h, rem } from "./dom.js";
 import { formatNumber } from "./format.js";
 
-const MARK = { black: "#D55E00", repeated: "#CC79A7", saturated: "#E69F00", flash: "#F0E442", lost_lines: "#56B4E9", out_of_focus: "#009E73", jump: "#D55E00", low_agreement: "#CC79A7", missing: "#8B97A3", bad_frame: "#D55E00" };
+const MARK = {
+  black: "#D55E00",
+  repeated: "#CC79A7",
+  saturated: "#E69F00",
+  flash: "#F0E442",
+  lost_lines: "#56B4E9",
+  out_of_focus: "#009E73",
+  jump: "#D55E00",
+  low_agreement: "#CC79A7",
+  missing: "#8B97A3",
+  bad_frame: "#D55E00",
+};
 
-/** Where a frame is, in pixels from the left: shared by timeline and traces. */
+/** Width left of the plots, in pixels: the same for timeline and traces. */
 export const gutter = () => 4.4 * rem();
 export function frameScale(page, width) {
   const [first, last] = page.store.get().window;
   const [left, right] = [gutter(), width - 0.8 * rem()];
   const step = (right - left) / Math.max(1, last - first);
-  return { x: (frame) => left + (frame - first) * step, frame: (x) => first + (x - left) / step, step };
+  return {
+    x: (frame) => left + (frame - first) * step,
+    frame: (x) => first + (x - left) / step,
+    step,
+  };
 }
 
 export function createTimeline(page) {
   const { store, info } = page;
-  const canvas = h("canvas", { "aria-label": "Events over time; click to choose one" });
+  const canvas = h("canvas", { "aria-label": "Events over time; click to select one" });
   const tip = h("div.popover", { hidden: true });
   tip.style.width = "auto";
   tip.style.pointerEvents = "none";
@@ -26,12 +41,19 @@ export function createTimeline(page) {
   function redraw() {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => { asked = false; draw(); });
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
   }
 
   function lanes(height) {
     const motion = page.registration ? Math.min(2.3 * rem(), height * 0.2) : 0;
-    return { raster: [0.3 * rem(), height - 2 * motion - 0.3 * rem()], shift: [height - 2 * motion, height - motion - 2], agreement: [height - motion, height - 4] };
+    return {
+      raster: [0.3 * rem(), height - 2 * motion - 0.3 * rem()],
+      shift: [height - 2 * motion, height - motion - 2],
+      agreement: [height - motion, height - 4],
+    };
   }
 
   function draw() {
@@ -50,7 +72,7 @@ export function createTimeline(page) {
     context.fillStyle = cssColour("--cursor");
     context.fillRect(scale.x(store.get().frame) - 1, 0, 2, height);
     context.restore();
-    label(context, page.info.has_events ? `${rows.length} events` : "no events", lane.raster);
+    label(context, String(rows.length), lane.raster, "events");
     if (page.registration) {
       label(context, "shift", lane.shift, `±${formatNumber(page.registration.largest)} px`);
       label(context, "agree", lane.agreement, "0–1");
@@ -89,27 +111,33 @@ export function createTimeline(page) {
 
   function drawRegistration(context, scale, lane) {
     const { registration } = page;
-    line(context, scale, lane.shift, registration.rows, -registration.largest, registration.largest, "--plot-1");
-    line(context, scale, lane.shift, registration.columns, -registration.largest, registration.largest, "--plot-3");
-    line(context, scale, lane.agreement, registration.agreement, 0, 1, "--plot-4");
+    const shifts = [-registration.largest, registration.largest];
+    line(context, scale, lane.shift, registration.rows, shifts, "--plot-1");
+    line(context, scale, lane.shift, registration.columns, shifts, "--plot-3");
+    line(context, scale, lane.agreement, registration.agreement, [0, 1], "--plot-4");
+    const [top, bottom] = [lane.shift[0], lane.agreement[1]];
+    const width = Math.max(2, scale.step);
     for (const mark of registration.marks) {
       context.fillStyle = MARK[mark.kind] || cssColour("--bad");
-      const x = scale.x(mark.frame);
-      context.fillRect(x - 1, lane.shift[0] - 4, Math.max(2, scale.step), 4);
+      const x = scale.x(mark.frame) - 1;
+      context.fillRect(x, top - 4, width, 4);
       context.globalAlpha = 0.18;
-      context.fillRect(x - 1, lane.shift[0], Math.max(2, scale.step), lane.agreement[1] - lane.shift[0]);
+      context.fillRect(x, top, width, bottom - top);
       context.globalAlpha = 1;
     }
   }
 
-  function line(context, scale, [top, bottom], values, low, high, colour) {
+  function line(context, scale, [top, bottom], values, [low, high], colour) {
     if (!values) return;
     context.strokeStyle = cssColour(colour);
     context.lineWidth = 1.2;
     context.beginPath();
     let begun = false;
     values.forEach((value, frame) => {
-      if (value === null) { begun = false; return; }
+      if (value === null) {
+        begun = false;
+        return;
+      }
       const y = bottom - ((value - low) / (high - low || 1)) * (bottom - top);
       if (begun) context.lineTo(scale.x(frame), y);
       else context.moveTo(scale.x(frame), y);
@@ -144,12 +172,17 @@ export function createTimeline(page) {
     const { frame, row } = under(event);
     const at = page.registration;
     const lines = [];
+    const marks = (at?.marks || []).filter((mark) => mark.frame === frame);
     if (frame >= 0 && frame < info.frames) {
       lines.push(`frame ${frame}`);
       if (row) lines.push(`event ${row.event}: frames ${row.z0} to ${row.z1 - 1}`);
-      if (at) lines.push(`shift ${formatNumber(at.rows[frame])} rows, ${formatNumber(at.columns[frame])} columns px`);
-      if (at?.agreement) lines.push(`agreement with the template ${formatNumber(at.agreement[frame])}`);
-      for (const mark of at?.marks || []) if (mark.frame === frame) lines.push(`${mark.kind.replaceAll("_", " ")}: ${mark.reason}`);
+      if (at)
+        lines.push(
+          `shift: rows ${formatNumber(at.rows[frame])} px, columns ${formatNumber(at.columns[frame])} px`,
+        );
+      if (at?.agreement)
+        lines.push(`agreement with the template ${formatNumber(at.agreement[frame])}`);
+      for (const { kind, reason } of marks) lines.push(`${kind.replaceAll("_", " ")}: ${reason}`);
     }
     tip.hidden = !lines.length;
     tip.replaceChildren(...lines.map((text) => h("div.soft", {}, text)));
@@ -159,14 +192,33 @@ export function createTimeline(page) {
     tip.style.right = x > box.width * 0.65 ? `${box.width - x + 12}px` : "auto";
     tip.style.top = "2px";
   });
-  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    page.zoomTime(Math.exp(event.deltaY * 0.0015), under(event).frame);
-  }, { passive: false });
+  canvas.addEventListener("pointerleave", () => {
+    tip.hidden = true;
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      page.zoomTime(Math.exp(event.deltaY * 0.0015), under(event).frame);
+    },
+    { passive: false },
+  );
   canvas.addEventListener("dblclick", () => store.set({ window: [0, info.frames - 1] }));
 
-  store.on(["frame", "events", "colourBy", "selected", "chosen", "window", "theme", "registration", "filters"], redraw);
+  store.on(
+    [
+      "frame",
+      "events",
+      "colourBy",
+      "selected",
+      "chosen",
+      "window",
+      "theme",
+      "registration",
+      "filters",
+    ],
+    redraw,
+  );
   new ResizeObserver(redraw).observe(canvas);
   return { redraw };
 }

@@ -1,6 +1,6 @@
-// What the pointer does in a picture besides choosing: lines, polygons, strokes, boxes.
-// `drags`: the pointer goes down at one place and up at another.
-// Points are counted in corners of pixels: the centre of the first pixel is (0.5, 0.5).
+// Tools for the pointer in a picture: draw lines, polygons, boxes, brush strokes.
+// `drags`: the pointer is pressed at one place and released at another.
+// Points are in units of pixels; the centre of the first pixel is (0.5, 0.5).
 import { say } from "./messages.js";
 
 const corner = ({ row, column }) => ({ row: row + 0.5, column: column + 0.5 });
@@ -8,15 +8,21 @@ const corner = ({ row, column }) => ({ row: row + 0.5, column: column + 0.5 });
 function stroke(context, points, scale, close) {
   if (!points.length) return;
   context.beginPath();
-  points.forEach(({ row, column }, i) => (i ? context.lineTo(column, row) : context.moveTo(column, row)));
+  points.forEach(({ row, column }, i) =>
+    i ? context.lineTo(column, row) : context.moveTo(column, row),
+  );
   if (close) context.closePath();
-  for (const [colour, width] of [["rgba(0, 0, 0, .6)", 4], ["#ffffff", 2]]) {
+  for (const [colour, width] of [
+    ["rgba(0, 0, 0, .6)", 4],
+    ["#ffffff", 2],
+  ]) {
     context.strokeStyle = colour;
     context.lineWidth = width / scale.y;
     context.stroke();
   }
   context.fillStyle = "#ffffff";
-  for (const { row, column } of points) context.fillRect(column - 3 / scale.x, row - 3 / scale.y, 6 / scale.x, 6 / scale.y);
+  for (const { row, column } of points)
+    context.fillRect(column - 3 / scale.x, row - 3 / scale.y, 6 / scale.x, 6 / scale.y);
 }
 
 /** Drag from one point to another; `done([begin, end])`. */
@@ -25,21 +31,34 @@ export function lineTool(page, hint, done) {
   say(hint);
   return {
     drags: true,
-    down(point) { points = [corner(point), corner(point)]; return true; },
-    move(point) { if (!points.length) return false; points[1] = corner(point); page.views.redraw(); return true; },
+    down(point) {
+      points = [corner(point), corner(point)];
+      return true;
+    },
+    move(point) {
+      if (!points.length) return false;
+      points[1] = corner(point);
+      page.views.redraw();
+      return true;
+    },
     up() {
       if (!points.length) return false;
       const found = points;
       page.useTool(null);
-      if (Math.hypot(found[0].row - found[1].row, found[0].column - found[1].column) > 0.5) done(found);
+      if (Math.hypot(found[0].row - found[1].row, found[0].column - found[1].column) > 0.5)
+        done(found);
       return true;
     },
-    draw(context, scale) { stroke(context, points, scale); },
-    cancel() { page.useTool(null); },
+    draw(context, scale) {
+      stroke(context, points, scale);
+    },
+    cancel() {
+      page.useTool(null);
+    },
   };
 }
 
-/** Click points; double-click, Enter or the first point ends; `done(points)`. */
+/** Click points; a double-click or Enter ends; `done(points)`. */
 export function polygonTool(page, hint, done) {
   const points = [];
   let next = null;
@@ -58,11 +77,21 @@ export function polygonTool(page, hint, done) {
       page.views.redraw();
       return true;
     },
-    move(point) { next = corner(point); page.views.redraw(); return true; },
-    up() { return true; },
+    move(point) {
+      next = corner(point);
+      page.views.redraw();
+      return true;
+    },
+    up() {
+      return true;
+    },
     finish,
-    draw(context, scale) { stroke(context, next ? [...points, next] : points, scale, points.length > 1); },
-    cancel() { page.useTool(null); },
+    draw(context, scale) {
+      stroke(context, next ? [...points, next] : points, scale, points.length > 1);
+    },
+    cancel() {
+      page.useTool(null);
+    },
   };
 }
 
@@ -70,10 +99,20 @@ export function polygonTool(page, hint, done) {
 export function pointTool(page, hint, done) {
   say(hint);
   return {
-    down() { return true; },
-    move() { return false; },
-    up(point) { page.useTool(null); done(corner(point)); return true; },
-    cancel() { page.useTool(null); },
+    down() {
+      return true;
+    },
+    move() {
+      return false;
+    },
+    up(point) {
+      page.useTool(null);
+      done(corner(point));
+      return true;
+    },
+    cancel() {
+      page.useTool(null);
+    },
   };
 }
 
@@ -83,20 +122,55 @@ export function boxTool(page, hint, done) {
   say(hint);
   const { info } = page;
   function box() {
-    const ordered = (a, b, most) => [Math.max(0, Math.floor(Math.min(a, b))), Math.min(most, Math.ceil(Math.max(a, b)))];
-    return { rows: ordered(points[0].row, points[1].row, info.rows), columns: ordered(points[0].column, points[1].column, info.columns) };
+    const ordered = (a, b, most) => [
+      Math.max(0, Math.floor(Math.min(a, b))),
+      Math.min(most, Math.ceil(Math.max(a, b))),
+    ];
+    return {
+      rows: ordered(points[0].row, points[1].row, info.rows),
+      columns: ordered(points[0].column, points[1].column, info.columns),
+    };
   }
   return {
     drags: true,
-    down(point) { points = [corner(point), corner(point)]; return true; },
-    move(point) { if (!points.length) return false; points[1] = corner(point); page.views.redraw(); return true; },
-    up() { if (!points.length) return false; const found = box(); page.useTool(null); done(found); return true; },
+    down(point) {
+      points = [corner(point), corner(point)];
+      return true;
+    },
+    move(point) {
+      if (!points.length) return false;
+      points[1] = corner(point);
+      page.views.redraw();
+      return true;
+    },
+    up() {
+      if (!points.length) return false;
+      const found = box();
+      page.useTool(null);
+      done(found);
+      return true;
+    },
     draw(context, scale) {
       if (!points.length) return;
-      const { rows: [r0, r1], columns: [c0, c1] } = box();
-      stroke(context, [[r0, c0], [r0, c1], [r1, c1], [r1, c0]].map(([row, column]) => ({ row, column })), scale, true);
+      const {
+        rows: [r0, r1],
+        columns: [c0, c1],
+      } = box();
+      stroke(
+        context,
+        [
+          [r0, c0],
+          [r0, c1],
+          [r1, c1],
+          [r1, c0],
+        ].map(([row, column]) => ({ row, column })),
+        scale,
+        true,
+      );
     },
-    cancel() { page.useTool(null); },
+    cancel() {
+      page.useTool(null);
+    },
   };
 }
 
@@ -108,21 +182,33 @@ export function brushTool(page, hint, radius, done) {
   say(hint);
   return {
     drags: true,
-    down(point, event) { erase = event.altKey || event.button === 2; path = [corner(point)]; return true; },
+    down(point, event) {
+      erase = event.altKey || event.button === 2;
+      path = [corner(point)];
+      return true;
+    },
     move(point) {
       at = corner(point);
       if (path) path.push(at);
       page.views.redraw();
       return path !== null;
     },
-    up() { if (!path) return false; const found = path; path = null; done(found, erase); return true; },
+    up() {
+      if (!path) return false;
+      const found = path;
+      path = null;
+      done(found, erase);
+      return true;
+    },
     draw(context, scale) {
       if (path) {
         context.strokeStyle = erase ? "rgba(255, 120, 120, .5)" : "rgba(120, 220, 255, .5)";
         context.lineWidth = 2 * radius();
         context.lineCap = context.lineJoin = "round";
         context.beginPath();
-        path.forEach(({ row, column }, i) => (i ? context.lineTo(column, row) : context.moveTo(column, row)));
+        path.forEach(({ row, column }, i) =>
+          i ? context.lineTo(column, row) : context.moveTo(column, row),
+        );
         context.lineTo(path[path.length - 1].column + 0.01, path[path.length - 1].row);
         context.stroke();
       }
@@ -134,6 +220,8 @@ export function brushTool(page, hint, radius, done) {
         context.stroke();
       }
     },
-    cancel() { page.useTool(null); },
+    cancel() {
+      page.useTool(null);
+    },
   };
 }

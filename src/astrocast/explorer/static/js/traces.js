@@ -6,43 +6,66 @@ import { complain } from "./messages.js";
 import { gutter } from "./timeline.js";
 
 const HOW = "Click a pixel or an event to see its trace.";
+const MOST_TRACES = 60;
 
 export function createTraces(page) {
   const { store, info } = page;
   const box = find("#traces");
-  const layer = h("select", { "aria-label": "Signal of the traces", onchange: () => store.set({ traceLayer: layer.value }) },
-    info.layers.map(({ key, title, channel }) => h("option", { value: key }, channel === "ch0" ? title : `${title} ${channel}`)));
+  const layer = h(
+    "select",
+    {
+      "aria-label": "Signal of the traces",
+      onchange: () => store.set({ traceLayer: layer.value }),
+    },
+    info.layers.map(({ key, title, channel }) =>
+      h("option", { value: key }, channel === "ch0" ? title : `${title} ${channel}`),
+    ),
+  );
   layer.value = store.get().traceLayer;
   const keys = h("span.row");
   const head = h("div.head", {}, h("label", {}, layer), keys);
   const empty = h("div.empty", {}, HOW);
   const holder = h("div");
   fill(box, head, holder, empty);
-  const cache = new Map();
-  let plot = null;
-  let shown = { event: null, pixel: null };
-
+  const cache = new Map(); // request -> trace
   const frames = Array.from({ length: info.frames }, (_, i) => i);
+  let plot = null;
+  let series = []; // what is plotted
 
   async function fetchTrace(path, values = {}) {
     const key = path + JSON.stringify(values);
-    if (!cache.has(key)) cache.set(key, getJSON(`${page.base}${path}`, values).catch((error) => { cache.delete(key); throw error; }));
-    if (cache.size > 60) cache.delete(cache.keys().next().value);
+    if (!cache.has(key)) {
+      const request = getJSON(`${page.base}${path}`, values);
+      request.catch(() => cache.delete(key)); // the next call requests it again
+      cache.set(key, request);
+    }
+    if (cache.size > MOST_TRACES) cache.delete(cache.keys().next().value);
     return (await cache.get(key)).values;
   }
 
   async function update() {
-    const { selected, pixel, traceLayer } = store.get();
+    const { selected, pixel, traceLayer, radius } = store.get();
     layer.value = traceLayer;
     const ticket = (update.ticket = (update.ticket || 0) + 1);
-    const late = setTimeout(() => { empty.textContent = "computing the trace …"; empty.hidden = !(selected || pixel); }, 200);
+    const late = setTimeout(() => {
+      empty.textContent = "computing the trace …";
+      empty.hidden = !(selected || pixel);
+    }, 200);
     try {
-      const [event, point] = await Promise.all([
-        selected ? fetchTrace(`/events/${selected}/trace`, { layer: traceLayer, made: page.eventsVersion }) : null,
-        pixel ? fetchTrace("/pixel", { layer: traceLayer, row: pixel.row, column: pixel.column, radius: store.get().radius }) : null,
+      const [ofEvent, ofPixel] = await Promise.all([
+        selected ? fetchEvent(selected, traceLayer) : null,
+        pixel ? fetchTrace("/pixel", { layer: traceLayer, ...pixel, radius }) : null,
       ]);
       if (ticket !== update.ticket) return;
-      shown = { event, pixel: point };
+      series = [];
+      if (ofPixel) {
+        const label = `pixel ${pixel.row}, ${pixel.column}`;
+        series.push({ label, values: ofPixel, colour: "--plot-2", width: 1 });
+      }
+      if (ofEvent) {
+        const label = `event ${selected}, mean over its footprint`;
+        series.push({ label, values: ofEvent, colour: "--plot-1", width: 1.5 });
+      }
       build();
     } catch (error) {
       if (ticket === update.ticket) complain(error);
@@ -50,47 +73,66 @@ export function createTraces(page) {
       clearTimeout(late);
       if (ticket === update.ticket) {
         empty.textContent = HOW;
-        empty.hidden = Boolean(page.traceSeries?.length);
+        empty.hidden = series.length > 0;
       }
     }
   }
 
+  /** The trace of an event; a number can be used again for another event after an undo. */
+  const fetchEvent = (event, key) =>
+    fetchTrace(`/events/${event}/trace`, { layer: key, version: page.eventsVersion });
+
   function build() {
-    const { selected, pixel } = store.get();
-    const series = [];
-    if (shown.pixel) series.push({ label: `pixel ${pixel.row}, ${pixel.column}`, values: shown.pixel, colour: "--plot-2", width: 1 });
-    if (shown.event) series.push({ label: `event ${selected}, mean over its footprint`, values: shown.event, colour: "--plot-1", width: 1.5 });
+    page.traceSeries = series;
     empty.hidden = series.length > 0;
     head.hidden = series.length === 0;
-    fill(keys, series.map(({ label, colour }) => {
-      const line = h("i");
-      line.style.background = cssColour(colour);
-      return h("span.key", {}, line, label);
-    }));
+    fill(
+      keys,
+      series.map(({ label, colour }) => {
+        const line = h("i");
+        line.style.background = cssColour(colour);
+        return h("span.key", {}, line, label);
+      }),
+    );
     plot?.destroy();
     plot = null;
-    page.traceSeries = series;
     if (!series.length) return;
-    plot = new uPlot(options(series), [frames, ...series.map(({ values }) => values)], holder);
+    plot = new uPlot(options(), [frames, ...series.map(({ values }) => values)], holder);
   }
 
-  function options(series) {
+  const formatTick = (value) =>
+    Math.abs(value) >= 10000 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
+
+  function options() {
     const [text, line] = [cssColour("--soft"), cssColour("--line")];
     const font = `${0.8 * rem()}px system-ui, sans-serif`;
-    const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
-    const [first, last] = store.get().window;
+    const stroke = { stroke: line, width: 1 };
+    const axis = { stroke: text, font, grid: stroke, ticks: stroke };
     const rate = info.frame_rate;
+    const formatX = (frame) => (rate ? `${Number((frame / rate).toFixed(1))} s` : frame);
     return {
-      width: box.clientWidth, height: box.clientHeight, legend: { show: false }, padding: [1.5 * rem(), 0.8 * rem(), 0, 0],
+      width: box.clientWidth,
+      height: box.clientHeight,
+      legend: { show: false },
+      padding: [1.5 * rem(), 0.8 * rem(), 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: false, range: () => store.get().window.slice() } },
       axes: [
-        { ...axis, size: 2.1 * rem(), values: (_, ticks) => ticks.map((t) => (rate ? `${Number((t / rate).toFixed(1))} s` : t)), splits: rate ? undefined : undefined },
-        { ...axis, size: gutter(), values: (_, ticks) => ticks.map((v) => (Math.abs(v) >= 10000 ? v.toExponential(0) : String(Number(v.toPrecision(4))))) },
+        { ...axis, size: 2.1 * rem(), values: (_, ticks) => ticks.map(formatX) },
+        { ...axis, size: gutter(), values: (_, ticks) => ticks.map(formatTick) },
       ],
-      series: [{}, ...series.map(({ colour, width }) => ({ stroke: cssColour(colour), width: (width * rem()) / 13, points: { show: false }, spanGaps: false }))],
+      series: [
+        {},
+        ...series.map(({ colour, width }) => ({
+          stroke: cssColour(colour),
+          width: (width * rem()) / 13,
+          points: { show: false },
+          spanGaps: false,
+        })),
+      ],
       hooks: { drawClear: [shade], draw: [cursor] },
-      focus: { alpha: 1 }, ms: 1, first, last,
+      focus: { alpha: 1 },
+      ms: 1,
     };
   }
 
@@ -119,18 +161,22 @@ export function createTraces(page) {
   }
 
   holder.addEventListener("click", () => {
-    if (plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined) page.player.go(plot.cursor.idx);
+    if (plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined)
+      page.player.go(plot.cursor.idx);
   });
   let unit = rem();
   new ResizeObserver(() => {
-    if (unit !== rem()) { // letters have another size now
+    if (unit !== rem()) {
+      // the size of the letters changed
       unit = rem();
       build();
     } else plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
   }).observe(box);
   store.on(["selected", "pixel", "traceLayer", "radius"], update);
   store.on(["frame", "place"], () => plot?.redraw(false));
-  store.on(["window"], () => plot?.setScale("x", { min: store.get().window[0], max: store.get().window[1] }));
+  store.on(["window"], () =>
+    plot?.setScale("x", { min: store.get().window[0], max: store.get().window[1] }),
+  );
   store.on(["theme"], build);
   update();
   return { update };

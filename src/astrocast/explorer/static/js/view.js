@@ -1,17 +1,26 @@
-// One picture: a layer in its frame, with outlines over it; zoom, move, click.
+// One picture: a frame of a layer with outlines; zoom, move, click.
 import { fitCanvas, h } from "./dom.js";
 import { lookupTable } from "./colours.js";
 
-/** A panel that shows frames of one layer. `camera` is shared by all panels. */
+/** A panel with the frames of one layer. All panels share `camera`. */
 export class View {
   constructor(layer, shape, camera, actions) {
     this.layer = layer;
     [this.rows, this.columns] = shape;
     this.camera = camera;
     this.actions = actions;
-    this.canvas = h("canvas", { tabIndex: 0, "aria-label": `${layer.title}: click a pixel or an event` });
+    this.canvas = h("canvas", {
+      tabIndex: 0,
+      "aria-label": `${layer.title}: click a pixel or an event`,
+    });
     this.reading = h("div.reading", { hidden: true });
-    this.label = h("div.name", {}, layer.title, layer.channel !== "ch0" ? h("small", {}, layer.channel) : null, layer.note ? h("small", {}, layer.note) : null);
+    this.label = h(
+      "div.name",
+      {},
+      layer.title,
+      layer.channel !== "ch0" ? h("small", {}, layer.channel) : null,
+      layer.note ? h("small", {}, layer.note) : null,
+    );
     this.loading = h("div.loading", {}, "loading …");
     this.element = h("div.view", {}, this.canvas, this.loading, this.label, this.reading);
     this.element.dataset.layer = layer.key;
@@ -20,7 +29,7 @@ export class View {
     this.listen();
   }
 
-  /** Make room for a picture of which each pixel is step x step pixels of the frame. */
+  /** Set the size of the picture, in which each pixel is step x step pixels of the frame. */
   resize(step) {
     this.step = step;
     this.image.width = Math.ceil(this.columns / step);
@@ -28,7 +37,7 @@ export class View {
     this.pixels = this.image.getContext("2d").createImageData(this.image.width, this.image.height);
   }
 
-  /** Pixels of the frame along each side of a pixel of the screen: 1, 2, 4 ... */
+  /** Return how many pixels of the frame lie along a side of a screen pixel: 1, 2, 4 ... */
   wantedStep() {
     const { x, y } = this.place();
     const ratio = window.devicePixelRatio || 1;
@@ -37,7 +46,7 @@ export class View {
     return step;
   }
 
-  /** Put grey values into the picture. */
+  /** Show grey values, uint8 (row, column). */
   show(grey, map, gamma, step = 1) {
     if (step !== this.step) this.resize(step);
     const table = lookupTable(map, gamma);
@@ -48,7 +57,7 @@ export class View {
     this.loading.remove();
   }
 
-  /** Screen pixels of one pixel, and where the picture begins. */
+  /** Return the size of a pixel on the screen, and the corner of the picture. */
   place() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const { scale, row, column, aspect } = this.camera;
@@ -62,10 +71,16 @@ export class View {
     const context = fitCanvas(this.canvas);
     const { x, y, left, top } = this.place();
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    // pixels that are smaller than those of the screen are averaged, others stay squares
+    // pixels smaller than screen pixels are averaged, larger pixels stay sharp squares
     context.imageSmoothingEnabled = this.step * Math.min(x, y) * (window.devicePixelRatio || 1) < 1;
     context.imageSmoothingQuality = "medium";
-    context.drawImage(this.image, left, top, this.image.width * this.step * x, this.image.height * this.step * y);
+    context.drawImage(
+      this.image,
+      left,
+      top,
+      this.image.width * this.step * x,
+      this.image.height * this.step * y,
+    );
     context.save();
     context.translate(left, top);
     context.scale(x, y);
@@ -74,11 +89,14 @@ export class View {
     this.actions.decorate(context, this, { x, y, left, top });
   }
 
-  /** Row and column under a pointer; whole numbers are centres of pixels. */
+  /** Return row and column at a pointer; whole numbers are centres of pixels. */
   at(event) {
     const box = this.canvas.getBoundingClientRect();
     const { x, y, left, top } = this.place();
-    return { row: (event.clientY - box.top - top) / y - 0.5, column: (event.clientX - box.left - left) / x - 0.5 };
+    return {
+      row: (event.clientY - box.top - top) / y - 0.5,
+      column: (event.clientX - box.left - left) / x - 0.5,
+    };
   }
 
   inside({ row, column }) {
@@ -94,7 +112,13 @@ export class View {
         this.canvas.setPointerCapture(event.pointerId);
         return;
       }
-      start = { x: event.clientX, y: event.clientY, row: this.camera.row, column: this.camera.column, moved: false };
+      start = {
+        x: event.clientX,
+        y: event.clientY,
+        row: this.camera.row,
+        column: this.camera.column,
+        moved: false,
+      };
       this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener("pointermove", (event) => {
@@ -104,7 +128,8 @@ export class View {
         const { x, y } = this.place();
         const [right, down] = [event.clientX - start.x, event.clientY - start.y];
         start.moved ||= Math.hypot(right, down) > 4;
-        if (start.moved) this.actions.move({ row: start.row - down / y, column: start.column - right / x });
+        if (start.moved)
+          this.actions.move({ row: start.row - down / y, column: start.column - right / x });
       }
       this.actions.hover(this.inside(point), this);
     });
@@ -122,9 +147,13 @@ export class View {
     this.canvas.addEventListener("dblclick", (event) => {
       if (!this.actions.tool?.finish?.(this.at(event))) this.actions.reset();
     });
-    this.canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.actions.zoom(Math.exp(-event.deltaY * 0.0015), this.at(event));
-    }, { passive: false });
+    this.canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.actions.zoom(Math.exp(-event.deltaY * 0.0015), this.at(event));
+      },
+      { passive: false },
+    );
   }
 }

@@ -1,4 +1,4 @@
-// All pictures: which layers are shown, drawn together on one time cursor.
+// All pictures: the layers that are shown, at one time cursor.
 import { getBytes, getJSON } from "./api.js";
 import { fill, find } from "./dom.js";
 import { complain } from "./messages.js";
@@ -10,40 +10,79 @@ export class Views {
     this.page = page;
     this.views = [];
     this.tool = null;
-    this.pointer = null; // moved by keys; null while the mouse is used
+    this.pointer = null; // place that keys move; null while the mouse is used
     this.pressed = false;
     const { info } = page;
-    this.camera = { scale: 1, row: info.rows / 2, column: info.columns / 2, aspect: info.pixel_aspect };
+    this.camera = {
+      scale: 1,
+      row: info.rows / 2,
+      column: info.columns / 2,
+      aspect: info.pixel_aspect,
+    };
     const { store } = page;
     store.on(["layers"], () => this.build());
     store.on(["frame", "contrast", "map", "gamma", "projection"], () => this.load());
-    store.on(["outlines", "colourBy", "selected", "chosen", "pixel", "events", "theme", "preview", "regions", "showRegions"], () => this.redraw());
+    store.on(
+      [
+        "outlines",
+        "colourBy",
+        "selected",
+        "chosen",
+        "pixel",
+        "events",
+        "theme",
+        "preview",
+        "regions",
+        "showRegions",
+      ],
+      () => this.redraw(),
+    );
     new ResizeObserver(() => this.redraw()).observe(find("#views"));
     this.build();
   }
 
   build() {
     const { page } = this;
-    const shown = page.store.get().layers.map((key) => page.layer(key)).filter(Boolean);
+    const shown = page.store
+      .get()
+      .layers.map((key) => page.layer(key))
+      .filter(Boolean);
     const views = this;
     const actions = {
-      get tool() { return views.tool; },
+      get tool() {
+        return views.tool;
+      },
       decorate: (context, view, place) => drawScaleBar(context, page, view, place),
       click: (pixel, event) => page.clickPixel(pixel, event.shiftKey),
-      hover: (pixel, view) => { this.pointer = null; this.read(pixel, view); },
-      move: (place) => { Object.assign(this.camera, place); this.redraw(); },
+      hover: (pixel, view) => {
+        this.pointer = null;
+        this.read(pixel, view);
+      },
+      move: (place) => {
+        Object.assign(this.camera, place);
+        this.redraw();
+      },
       reset: () => this.reset(),
       zoom: (factor, at) => this.zoom(factor, at),
     };
-    this.views = shown.map((layer) => new View(layer, [page.info.rows, page.info.columns], this.camera, actions));
+    this.views = shown.map(
+      (layer) => new View(layer, [page.info.rows, page.info.columns], this.camera, actions),
+    );
     const box = find("#views");
     box.dataset.count = this.views.length;
-    fill(box, this.views.map((view) => view.element));
+    fill(
+      box,
+      this.views.map((view) => view.element),
+    );
     this.load();
   }
 
   reset() {
-    Object.assign(this.camera, { scale: 1, row: this.page.info.rows / 2, column: this.page.info.columns / 2 });
+    Object.assign(this.camera, {
+      scale: 1,
+      row: this.page.info.rows / 2,
+      column: this.page.info.columns / 2,
+    });
     this.redraw();
   }
 
@@ -59,65 +98,124 @@ export class Views {
     this.redraw();
   }
 
-  /** Fetch what the cursor is on, then draw all pictures at once; `full`: every pixel. */
-  async load(full = false) {
-    const { page } = this;
-    const { frame, projection, map, gamma, playing } = page.store.get();
-    const ticket = (this.ticket = (this.ticket || 0) + 1);
+  /** Load the frame at the cursor, then show all pictures at once; errors become messages. */
+  async load() {
     try {
-      const steps = this.views.map((view) => (projection === "none" && !full ? view.wantedStep() : 1));
-      const found = await Promise.all(this.views.map((view, i) => this.grey(view.layer.key, frame, projection, steps[i])));
-      if (ticket !== this.ticket) return false;
-      this.views.forEach((view, i) => view.show(found[i], map, gamma, steps[i]));
-      this.shown = frame;
-      this.redraw();
-      if (!playing && projection === "none") this.readAhead(frame, steps);
+      await this.loadPixels(false);
     } catch (error) {
       complain(error);
     }
+  }
+
+  /**
+   * Load the frame at the cursor and show it, with every pixel if `full`.
+   * Return whether it is shown: false if a later call replaced this one.
+   */
+  async loadPixels(full) {
+    const { frame, projection, map, gamma, playing } = this.page.store.get();
+    const ticket = (this.ticket = (this.ticket || 0) + 1);
+    const { views } = this;
+    const isReduced = projection === "none" && !full;
+    const steps = views.map((view) => (isReduced ? view.wantedStep() : 1));
+    let found;
+    try {
+      found = await Promise.all(
+        views.map((view, i) => this.grey(view.layer.key, frame, projection, steps[i])),
+      );
+    } catch (error) {
+      if (ticket !== this.ticket) return false;
+      throw error;
+    }
+    if (ticket !== this.ticket) return false;
+    views.forEach((view, i) => view.show(found[i], map, gamma, steps[i]));
+    this.shown = frame;
+    this.redraw();
+    if (!playing && projection === "none") this.readAhead(frame, steps).catch(() => {});
     return true;
   }
 
-  /** Ask for the next frames, so that a step finds them here. */
+  /** Draw the frame at the cursor with its outlines, for a file; return the frame. */
+  async drawCompletely(full = false) {
+    const { page } = this;
+    page.store.set({ playing: false });
+    for (;;) {
+      const isShown = await this.loadPixels(full);
+      const frame = this.shown;
+      const { outlines, projection } = page.store.get();
+      if (outlines === "footprints" || projection !== "none") await page.outlines.loadFootprints();
+      else if (outlines === "active") await page.outlines.loadFrame(frame);
+      // while it was loaded, the user may have moved the cursor
+      if (isShown && frame === this.shown && frame === page.store.get().frame) {
+        this.draw();
+        return frame;
+      }
+    }
+  }
+
+  /** Request the next frames, so that they are here at the next step. */
   async readAhead(frame, steps, ahead = 4) {
     for (const [i, view] of this.views.entries()) {
-      const contrast = await this.page.contrastOf(view.layer.key);
-      this.page.frames.readAhead(view.layer.key, contrast, frame, steps ? steps[i] : view.wantedStep(), ahead);
+      const { key } = view.layer;
+      const step = steps ? steps[i] : view.wantedStep();
+      this.page.frames.readAhead(key, await this.page.contrastOf(key), frame, step, ahead);
     }
   }
 
+  /** Return the grey values of a frame, or of a projection. */
   async grey(layer, frame, projection, step) {
-    if (projection !== "none") {
-      this.projections ||= new Map();
-      const key = `${layer}|${projection}`;
-      if (!this.projections.has(key)) this.projections.set(key, getBytes(`${this.page.base}/projection`, { layer, kind: projection }));
-      return this.projections.get(key);
+    if (projection === "none") {
+      return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame, step);
     }
-    return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame, step);
+    this.projections ||= new Map();
+    const key = `${layer}|${projection}`;
+    if (!this.projections.has(key)) {
+      const request = getBytes(`${this.page.base}/projection`, { layer, kind: projection });
+      request.catch(() => this.projections.delete(key)); // the next call requests it again
+      this.projections.set(key, request);
+    }
+    return this.projections.get(key);
   }
 
+  /** Draw all pictures at the next refresh of the screen. */
   redraw() {
     if (this.asked) return;
     this.asked = true;
     requestAnimationFrame(() => {
       this.asked = false;
-      // zoomed in, or the window is larger: more pixels are needed
-      if (this.shown !== undefined && this.page.store.get().projection === "none" && this.views.some((view) => view.wantedStep() < view.step)) this.load();
-      for (const view of this.views) view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
+      if (this.needsPixels()) this.load();
+      this.draw();
     });
   }
 
-  /** Move the pointer of the keyboard by rows and columns; it begins in the middle. */
+  /** Return whether the screen can show more pixels than were loaded. */
+  needsPixels() {
+    if (this.shown === undefined || this.page.store.get().projection !== "none") return false;
+    return this.views.some((view) => view.wantedStep() < view.step);
+  }
+
+  draw() {
+    for (const view of this.views) {
+      view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
+    }
+  }
+
+  /** Move the pointer of the keyboard by rows and columns; it starts in the middle. */
   movePointer([rows, columns]) {
     const { info } = this.page;
-    const { row, column } = this.pointer || { row: Math.floor(this.camera.row), column: Math.floor(this.camera.column) };
-    this.pointer = { row: Math.min(Math.max(row + rows, 0), info.rows - 1), column: Math.min(Math.max(column + columns, 0), info.columns - 1) };
+    const { row, column } = this.pointer || {
+      row: Math.floor(this.camera.row),
+      column: Math.floor(this.camera.column),
+    };
+    this.pointer = {
+      row: Math.min(Math.max(row + rows, 0), info.rows - 1),
+      column: Math.min(Math.max(column + columns, 0), info.columns - 1),
+    };
     this.tool?.move(this.pointer);
     this.read(this.pointer, this.views[0]);
     this.redraw();
   }
 
-  /** Press at the pointer of the keyboard, as a click of the mouse does. */
+  /** Press at the pointer of the keyboard, like a click of the mouse. */
   press(add = false) {
     const { pointer, tool } = this;
     if (!pointer) return this.movePointer([0, 0]);
@@ -142,7 +240,7 @@ export class Views {
   }
 }
 
-/** Contrast of a layer as the server suggests it. */
+/** Return histogram and contrast of a layer: the signal at two percentiles. */
 export async function suggestContrast(page, layer, low = 0.5, high = 99.8) {
   return getJSON(`${page.base}/contrast`, { layer, low, high });
 }
