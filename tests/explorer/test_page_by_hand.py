@@ -240,6 +240,8 @@ def test_settings_are_compared_and_taken_back(anna: Any) -> None:
     page.click("#tab-tune")
     field = page.locator("#field-detection-calibration-min_size")
     first = field.input_value()
+    words = page.locator("#field-detection-exclude_border-choices option")
+    assert words.all_text_contents() == ["auto"]
     for value in ("200", "1500"):
         field.fill(value)
         field.press("Tab")
@@ -259,6 +261,25 @@ def test_settings_are_compared_and_taken_back(anna: Any) -> None:
     page.get_by_role("button", name="--set", exact=True).click()
     page.wait_for_selector("#panel-tune pre")
     anna.press("Escape")
+
+
+def test_a_run_in_progress_is_shown_after_the_page_is_loaded_again(
+    run: Path, client: Any, visit: Any
+) -> None:
+    person = visit(client)
+    panel = person.page.locator("#panel-tune")
+    person.page.click("#tab-tune")
+    panel.get_by_label("Name of the new results").fill("whole")
+    panel.get_by_role("button", name="Run on the whole recording").click()
+    panel.get_by_role("button", name="Cancel").wait_for()
+    person.page.reload()
+    person.page.wait_for_selector("body[data-ready]")
+    panel.get_by_role("button", name="Cancel").wait_for()
+    assert panel.get_by_role("button", name="Run on the whole recording").is_disabled()
+    panel.locator("a.button", has_text="Open").wait_for()
+    assert (run.parent / "whole" / "report.html").exists()
+    assert person.problems == []
+    person.page.context.close()
 
 
 def test_a_film_is_saved(anna: Any, tmp_path: Path) -> None:
