@@ -113,20 +113,20 @@ def run(quick: bool) -> None:
             goal="goal 8",
             before=clear,
         )
-        remove(target)
-        for n in (100, 200) if quick else (1000, 2000, 4000, 8000):
-            remove(source)
-            make_recording(source, n, side)
-            peak, _, _ = peak_memory(
-                CORRECT, source=str(source), target=str(target), window=WINDOW
-            )
-            line(f"peak memory, {n} frames", f"{peak:7.0f} MB", "goal < 1000, flat")
-            remove(target)
+        _memory(source, target, side, quick)
+
+
+def _memory(source: Path, target: Path, side: int, quick: bool) -> None:
+    """Measure the peak memory of recordings of other lengths, and other windows."""
+    lengths = (100, 200) if quick else (1000, 2000, 4000, 8000)
+    cases = [(n, WINDOW, f"{n} frames", "goal < 1000, flat") for n in lengths]
+    long = 200 if quick else 1200
+    cases += [(long, w, f"window {w}", "goal < 1000") for w in (20, 100, 500)]
+    for frames, window, name, goal in cases:
         remove(source)
-        make_recording(source, 1200 if not quick else 200, side)
-        for window in (20, 100, 500):
-            peak, _, _ = peak_memory(
-                CORRECT, source=str(source), target=str(target), window=window
-            )
-            line(f"peak memory, window {window}", f"{peak:7.0f} MB", "goal < 1000")
-            remove(target)
+        remove(target)
+        make_recording(source, frames, side)
+        peak, _, _ = peak_memory(
+            CORRECT, source=str(source), target=str(target), window=window
+        )
+        line(f"peak memory, {name}", f"{peak:7.0f} MB", goal)

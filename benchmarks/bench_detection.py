@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -57,15 +57,14 @@ def write_movie(path: Path, frames: int) -> None:
 MEMORY = """
 import numpy as np
 from pathlib import Path
-from astrocast.detection import detector
+from astrocast.detection import Detector
 from astrocast.io.recording import Recording
 from benchmarks.bench_detection import SIDE, movie_block
 class Lazy(Recording):
     shape, dtype, chunk_frames = (frames, SIDE, SIDE), np.dtype(np.float32), 1
     def read(self, start, stop, rows=slice(None), columns=slice(None)):
         return np.ascontiguousarray(movie_block(start, stop - start)[:, rows, columns])
-detector.open_recording = lambda path, loc: Lazy()
-detector.Detector(Path(folder) / "lazy.h5", Path(folder) / f"{frames}.roi").run()
+Detector(Lazy(), Path(folder) / f"{frames}.roi").run()
 """
 
 
@@ -78,182 +77,175 @@ def run(quick: bool) -> None:
 
 
 def _kernels(frames: int) -> None:
-    import cc3d
-    from scipy import ndimage, signal
-    from skimage.filters import threshold_triangle
-    from skimage.measure import regionprops_table
+    from astrocast.kernels.frames.smoothing import gaussian
 
+    data = movie_block(0, frames)
+    smooth = gaussian(data, 2, 2)
+    with ThreadPoolExecutor(2) as pool:
+        _smoothing_and_triangle(data, smooth, pool)
+        _peaks(smooth, pool)
+        _labelling(smooth > 12, pool)
+        _features(data, smooth > 12, pool)
+
+
+def _smoothing_and_triangle(
+    data: np.ndarray, smooth: np.ndarray, pool: Executor
+) -> None:
+    from scipy import ndimage
+    from skimage.filters import threshold_triangle
+
+    from astrocast.kernels.activity.triangle import triangle_thresholds
+    from astrocast.kernels.frames.smoothing import gaussian
+
+    compare(
+        "smoothing, sigma 2 radius 2, to the last bit",
+        lambda: gaussian(data, 2, 2, pool=pool),
+        lambda: ndimage.gaussian_filter(data, 2, radius=2, mode="nearest"),
+        baseline_name="scipy",
+        work=data.size / 1e6,
+    )
+    compare(
+        "triangle threshold, 3 frames, exact",
+        lambda: triangle_thresholds(smooth, 1, pool=pool),
+        lambda: [
+            threshold_triangle(smooth[t : t + 3]) for t in range(0, len(smooth), 8)
+        ],
+        baseline_name="scikit-image",
+        work=data.size / 1e6,
+        baseline_share=1 / 8,
+    )
+
+
+def find_peaks_loop(smooth: np.ndarray, rows: int) -> np.ndarray:
+    """Return the mask of peaks of the first rows, by `scipy.signal.find_peaks`."""
+    from scipy import signal
+
+    out = np.zeros((len(smooth), rows, SIDE), bool)
+    for row, column in np.ndindex(rows, SIDE):
+        _, p = signal.find_peaks(
+            smooth[:, row, column].astype(float),
+            prominence=10,
+            width=3,
+            rel_height=0.9,
+            wlen=60,
+        )
+        for a, b in zip(
+            p["left_ips"].astype(int), p["right_ips"].astype(int), strict=True
+        ):
+            out[a:b, row, column] = True
+    return out
+
+
+def _peaks(smooth: np.ndarray, pool: Executor) -> None:
+    from astrocast.kernels.activity.peaks import PeakCriteria, peak_mask
+
+    criteria = PeakCriteria(10, 3, 0.9, 60)
+    part = max(1, SIDE // 64)
+    for name, threads, goal in (
+        ("one thread", None, ""),
+        ("two threads", pool, "goal 12 x"),
+    ):
+        compare(
+            f"temporal threshold, {name}",
+            lambda threads=threads: peak_mask(smooth, criteria, pool=threads),
+            lambda: find_peaks_loop(smooth, part),
+            baseline_name="find_peaks loop",
+            work=smooth.size / 1e6,
+            baseline_share=part / SIDE,
+            repeats=3,
+            goal=goal,
+        )
+    found = peak_mask(smooth, criteria)[:, :part]
+    line("  the same mask", str(np.array_equal(found, find_peaks_loop(smooth, part))))
+
+
+def _labelling(mask: np.ndarray, pool: Executor) -> None:
+    import cc3d
+
+    from astrocast.kernels.segmentation.labelling import label
+
+    for name, threads, goal in (
+        ("one thread", None, "goal 1 x"),
+        ("two threads", pool, ""),
+    ):
+        compare(
+            f"labelling, {name}",
+            lambda threads=threads: label(mask, threads),
+            lambda: cc3d.connected_components(mask, connectivity=6),
+            baseline_name="cc3d",
+            work=mask.size / 1e6,
+            goal=goal,
+        )
+
+
+def _features(data: np.ndarray, mask: np.ndarray, pool: Executor) -> None:
+    from astrocast.kernels.segmentation.labelling import label
+
+    labels, _ = label(mask)
+    large = np.flatnonzero(np.bincount(labels.ravel()) >= 60)[1:]
+    labels, n = label(np.isin(labels, large))
+    few = min(n, 40)
+    compare(
+        f"all features of {n} events",
+        lambda: measure_events(data, labels, n, pool),
+        lambda: measure_plainly(data, np.where(labels <= few, labels, 0)),
+        baseline_name="regionprops_table + masked means",
+        baseline_share=few / n,
+        repeats=3,
+        goal="goal 20 x",
+    )
+
+
+def measure_events(
+    data: np.ndarray, labels: np.ndarray, n: int, pool: Executor
+) -> None:
+    """Compute all columns of ``n`` events as the detection does."""
     from astrocast.detection.events.table_rows import (
         EventBatch,
         SourceFrames,
         event_rows,
     )
     from astrocast.detection.events.traces_and_map import EventSignals
-    from astrocast.kernels.activity.peaks import PeakCriteria, peak_mask
-    from astrocast.kernels.activity.triangle import triangle_thresholds
     from astrocast.kernels.event_features.event_shapes import EventRuns
     from astrocast.kernels.event_features.features import Boxes, measure_signals
-    from astrocast.kernels.frames.smoothing import gaussian
     from astrocast.kernels.masks.runs import label_runs_of_volume
-    from astrocast.kernels.segmentation.labelling import label
 
-    data = movie_block(0, frames)
-    mega = data.size / 1e6
-    smooth = gaussian(data, 2, 2)
-    criteria = PeakCriteria(10, 3, 0.9, 60)
-    part = max(1, SIDE // 64)
+    runs, of = label_runs_of_volume(labels, pool)
+    boxes = Boxes.empty(n)
+    boxes.add(runs, of, 0)
+    found = measure_signals(data, runs, of, boxes, pool)
+    offsets = np.concatenate([[0], np.cumsum(boxes.high[:, 0] - boxes.low[:, 0])])
+    by_event = np.argsort(found.event, kind="stable")
+    order = np.argsort(of, kind="stable")
+    first = np.searchsorted(of[order], np.arange(1, n + 2))
+    columns = [
+        np.asarray(c, np.int64)[order]
+        for c in (runs.frame(), runs.row(), runs.start, runs.stop)
+    ]
+    measured = EventSignals(
+        found.mean[by_event], found.noise[by_event], offsets, np.zeros(n, np.int64)
+    )
+    batch = EventBatch(np.arange(1, n + 1), boxes, EventRuns(*columns, first), measured)
+    event_rows(batch, SourceFrames(), pool)
 
-    def loop() -> np.ndarray:
-        out = np.zeros((frames, part, SIDE), bool)
-        for row, column in np.ndindex(part, SIDE):
-            _, p = signal.find_peaks(
-                smooth[:, row, column].astype(float),
-                prominence=10,
-                width=3,
-                rel_height=0.9,
-                wlen=60,
-            )
-            for a, b in zip(
-                p["left_ips"].astype(int), p["right_ips"].astype(int), strict=True
-            ):
-                out[a:b, row, column] = True
-        return out
 
-    with ThreadPoolExecutor(2) as pool:
-        compare(
-            "smoothing, sigma 2 radius 2, to the last bit",
-            lambda: gaussian(data, 2, 2, pool=pool),
-            lambda: ndimage.gaussian_filter(data, 2, radius=2, mode="nearest"),
-            baseline_name="scipy",
-            work=mega,
-        )
-        compare(
-            "triangle threshold, 3 frames, exact",
-            lambda: triangle_thresholds(smooth, 1, pool=pool),
-            lambda: [
-                threshold_triangle(smooth[t : t + 3]) for t in range(0, frames, 8)
-            ],
-            baseline_name="scikit-image",
-            work=mega,
-            baseline_share=1 / 8,
-        )
-        compare(
-            "temporal threshold, one thread",
-            lambda: peak_mask(smooth, criteria),
-            loop,
-            baseline_name="find_peaks loop",
-            work=mega,
-            baseline_share=part / SIDE,
-            repeats=3,
-        )
-        compare(
-            "temporal threshold, two threads",
-            lambda: peak_mask(smooth, criteria, pool=pool),
-            loop,
-            baseline_name="find_peaks loop",
-            work=mega,
-            baseline_share=part / SIDE,
-            repeats=3,
-            goal="goal 12 x",
-        )
-        same = np.array_equal(peak_mask(smooth, criteria)[:, :part], loop())
-        line("  the same mask", str(same))
-        mask = smooth > 12
-        compare(
-            "labelling, one thread",
-            lambda: label(mask),
-            lambda: cc3d.connected_components(mask, connectivity=6),
-            baseline_name="cc3d",
-            work=mega,
-            goal="goal 1 x",
-        )
-        compare(
-            "labelling, two threads",
-            lambda: label(mask, pool),
-            lambda: cc3d.connected_components(mask, connectivity=6),
-            baseline_name="cc3d",
-            work=mega,
-        )
-        labels, n = label(mask)
-        labels, n = label(
-            np.isin(labels, np.flatnonzero(np.bincount(labels.ravel()) >= 60)[1:])
-        )
+def measure_plainly(data: np.ndarray, labels: np.ndarray) -> None:
+    """Compute the same columns with scikit-image and masked arrays."""
+    from scipy import ndimage
+    from skimage.measure import regionprops_table
 
-        def features() -> None:
-            runs, of = label_runs_of_volume(labels, pool)
-            boxes = Boxes.empty(n)
-            boxes.add(runs, of, 0)
-            found = measure_signals(data, runs, of, boxes, pool)
-            offsets = np.concatenate(
-                [[0], np.cumsum(boxes.high[:, 0] - boxes.low[:, 0])]
-            )
-            by_event = np.argsort(found.event, kind="stable")
-            order = np.argsort(of, kind="stable")
-            first = np.searchsorted(of[order], np.arange(1, n + 2))
-            columns = [
-                np.asarray(c, np.int64)[order]
-                for c in (runs.frame(), runs.row(), runs.start, runs.stop)
-            ]
-            measured = EventSignals(
-                found.mean[by_event],
-                found.noise[by_event],
-                offsets,
-                np.zeros(n, np.int64),
-            )
-            event_rows(
-                EventBatch(
-                    np.arange(1, n + 1), boxes, EventRuns(*columns, first), measured
-                ),
-                SourceFrames(),
-                pool,
-            )
-
-        few = min(n, 40)
-
-        def plain() -> None:
-            some = np.where(labels <= few, labels, 0)
-            regionprops_table(
-                some,
-                properties=(
-                    "label",
-                    "area",
-                    "bbox",
-                    "centroid",
-                    "axis_major_length",
-                    "solidity",
-                ),
-            )
-            for event, box in enumerate(ndimage.find_objects(some), 1):
-                own = labels[box] == event
-                footprint = own.any(axis=0).astype(np.uint8)
-                regionprops_table(
-                    footprint,
-                    properties=(
-                        "centroid",
-                        "axis_major_length",
-                        "axis_minor_length",
-                        "eccentricity",
-                        "extent",
-                        "feret_diameter_max",
-                        "orientation",
-                        "perimeter",
-                        "solidity",
-                        "area_convex",
-                    ),
-                )
-                for t in range(len(own)):
-                    np.ma.masked_array(data[box][t], ~own[t]).mean()
-                    np.ma.masked_array(data[box][t], own[t]).mean()
-
-        compare(
-            f"all features of {n} events",
-            features,
-            plain,
-            baseline_name="regionprops_table + masked means",
-            baseline_share=few / n,
-            repeats=3,
-            goal="goal 20 x",
-        )
+    volume = "label area bbox centroid axis_major_length solidity"
+    flat = (
+        "centroid axis_major_length axis_minor_length eccentricity extent"
+        " feret_diameter_max orientation perimeter solidity area_convex"
+    )
+    regionprops_table(labels, properties=volume.split())
+    for event, box in enumerate(ndimage.find_objects(labels), 1):
+        own = labels[box] == event
+        regionprops_table(own.any(axis=0).astype(np.uint8), properties=flat.split())
+        for t in range(len(own)):
+            np.ma.masked_array(data[box][t], ~own[t]).mean()
+            np.ma.masked_array(data[box][t], own[t]).mean()
 
 
 def _whole(folder: Path, frames: int) -> None:

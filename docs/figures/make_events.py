@@ -33,11 +33,8 @@ SETTINGS = SimulationSettings(
 )
 
 
-def draw_physiology(made, masks) -> None:
-    onset, _ = fronts(pack_masks(masks))
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(12, 3.6), layout="constrained", width_ratios=(1.5, 1, 1)
-    )
+def draw_course(left) -> None:
+    """Draw what is read off a time course."""
     t = np.arange(60)
     trace = (
         np.where(t < 15, 0, (1 - np.exp(-(t - 15) / 3)) * np.exp(-(t - 15) / 14)) * 8
@@ -78,6 +75,14 @@ def draw_physiology(made, masks) -> None:
     )
     left.set(title="what is read off a time course", xlabel="time (s)", ylabel="dF")
     left.legend(fontsize=8, loc="upper right")
+
+
+def draw_physiology(made, masks) -> None:
+    onset, _ = fronts(pack_masks(masks))
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(12, 3.6), layout="constrained", width_ratios=(1.5, 1, 1)
+    )
+    draw_course(left)
     truth, found = made.events["speed"].to_numpy(), onset.speed
     good = onset.r2 > 0.5
     middle.scatter(truth[good], found[good], s=16, color=BLUE, label="r² above 0.5")

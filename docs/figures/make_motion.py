@@ -18,6 +18,28 @@ from astrocast.simulation import SimulationSettings, Simulator
 FRAMES = 200
 
 
+def draw_means(axes, movie, fixed, mc, pixel_size: float) -> None:
+    low, high = np.percentile(movie.mean(0), (1, 99.8))
+    for axis, image, name, sharp in (
+        (axes[0], movie.mean(0), "before", mc.crispness[0]),
+        (axes[1], fixed.mean(0), "after, piecewise-rigid", mc.crispness[1]),
+    ):
+        axis.imshow(image, cmap="gray", vmin=low, vmax=high)
+        axis.set_title(f"mean image {name}: crispness {sharp:.2f}", fontsize=9)
+        axis.plot([150, 182], [182, 182], color="white", lw=3)
+        axis.text(
+            166,
+            178,
+            f"{32 * pixel_size:g} µm",
+            color="white",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+
 def main() -> None:
     plan = Simulator(
         SimulationSettings(
@@ -41,25 +63,7 @@ def main() -> None:
     mc.run(movie, pw_rigid=True, max_shifts=(15, 15))
     fixed = mc.save()
     figure, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
-    low, high = np.percentile(movie.mean(0), (1, 99.8))
-    for axis, image, name, sharp in (
-        (axes[0, 0], movie.mean(0), "before", mc.crispness[0]),
-        (axes[0, 1], fixed.mean(0), "after, piecewise-rigid", mc.crispness[1]),
-    ):
-        axis.imshow(image, cmap="gray", vmin=low, vmax=high)
-        axis.set_title(f"mean image {name}: crispness {sharp:.2f}", fontsize=9)
-        axis.plot([150, 182], [182, 182], color="white", lw=3)
-        axis.text(
-            166,
-            178,
-            f"{32 * plan.settings.pixel_size:g} µm",
-            color="white",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-        )
-        axis.set_xticks([])
-        axis.set_yticks([])
+    draw_means(axes[0], movie, fixed, mc, plan.settings.pixel_size)
     offset = np.median(mc.shifts - plan.motion.shifts, axis=0)
     for k, (name, colour) in enumerate((("rows", "#0072B2"), ("columns", "#D55E00"))):
         axes[1, 0].plot(plan.motion.shifts[:, k] + offset[k], color="0.75", lw=3)

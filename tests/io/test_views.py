@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 from astrocast.io import known_formats
 from astrocast.io.known_formats import Format
 from astrocast.io.memory import ArrayRecording
-from astrocast.io.recording import Metadata, Recording
+from astrocast.io.recording import ALL, Metadata, Recording
 from astrocast.io.registry import open_recording
 from astrocast.io.views import (
     ConcatenatedRecording,
+    CountingRecording,
     CroppedRecording,
     DerivedRecording,
     InterleavedRecording,
@@ -110,3 +113,24 @@ def test_a_format_of_another_package(
 
 def open_raw(path: Path, loc: str | None) -> Recording:
     return ArrayRecording(np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 4, 4))
+
+
+class CountNegative(CountingRecording):
+    """A recording that counts the negative values that were read."""
+
+    def read(self, start, stop, rows=ALL, columns=ALL):
+        frames = self.source.read(start, stop, rows, columns)
+        self.add(int((frames < 0).sum()))
+        return frames
+
+
+def test_a_recording_counts_in_any_thread_and_a_copy_counts_on_alone():
+    movie = np.random.default_rng(0).normal(size=(40, 5, 6))
+    counting = CountNegative(open_recording(movie))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda t: counting.read(t, t + 1), range(20)))
+    assert counting.tally == (movie[:20] < 0).sum()
+    other = copy(counting)
+    other.read(20, 40)
+    assert other.tally == (movie < 0).sum()
+    assert counting.tally == (movie[:20] < 0).sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -56,6 +57,37 @@ class DerivedRecording(Recording):
     def close(self) -> None:
         """Close the source."""
         self.source.close()
+
+
+class CountingRecording(DerivedRecording):
+    """A derived recording that counts while it is read; several threads may read.
+
+    ``tally`` is the sum of what `add` was called with.
+    """
+
+    def __init__(
+        self,
+        source: Recording,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        super().__init__(source, dtype=dtype, shape=shape)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the lock: the other process makes a new lock."""
+        return {k: v for k, v in vars(self).items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state that another process sent."""
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Add to the tally; several threads may call this."""
+        with self._lock:
+            self.tally += count
 
 
 class SlicedRecording(DerivedRecording):

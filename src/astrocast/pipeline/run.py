@@ -400,25 +400,16 @@ def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
 
     Pixel size and frame rate from the settings override those in the file.
     """
+    from astrocast.preparation.input import channel_count, choices_of
+
     conversion = settings.conversion
-    channels = (
-        conversion.channels
-        if isinstance(conversion.channels, int)
-        else len(conversion.channels)
-    )
     with allowing(
         other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
     ):
         movie = open_interleaved(
             source,
-            conversion.loc_in,
-            sep=conversion.sep,
-            channels=channels,
-            plane=conversion.plane,
-            position=conversion.position,
-            channel=conversion.channel,
-            axes=conversion.axes,
-            missing=conversion.missing,
+            channels=channel_count(conversion.channels),
+            **choices_of(conversion),
         )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.io.views import DerivedRecording
+from astrocast.io.views import CountingRecording
 from astrocast.kernels.baseline.rolling_minimum import (
     Method,
     advance,
@@ -44,8 +43,8 @@ CACHED_BYTES = 256 << 20
 IMAGES_BYTES = 512 << 20
 
 
-class BaselineRecording(DerivedRecording):
-    """Bleach-corrected recording, float32.
+class BaselineRecording(CountingRecording):
+    """Bleach-corrected recording, float32; counts the divisors raised to the floor.
 
     A subclass per kind of background computes any frames and pixels in `compute`.
     """
@@ -56,16 +55,6 @@ class BaselineRecording(DerivedRecording):
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         super().__init__(source, dtype=np.float32)
         self.settings = settings
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the lock: the other process makes a new lock."""
-        return {k: v for k, v in vars(self).items() if k != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that another process sent."""
-        vars(self).update(state)
-        self._lock = threading.Lock()
 
     @abstractmethod
     def compute(
@@ -97,11 +86,6 @@ class BaselineRecording(DerivedRecording):
         frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
         check_finite(frames, first)
         return frames, slice(start - first, stop - first)
-
-    def add(self, count: int) -> None:
-        """Add to the number of divisors raised to the floor."""
-        with self._lock:
-            self.tally += count
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; peak memory does not grow with their number."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from astrocast.errors import (
 from astrocast.io.naming import last_part
 from astrocast.io.recording import ALL, Metadata, Recording
 from astrocast.io.views import (
-    DerivedRecording,
+    CountingRecording,
     MappedRecording,
     SlicedRecording,
 )
@@ -35,7 +34,7 @@ TIME_COURSE_BYTES = 64 << 20
 REDUCTIONS = ("mean", "max", "min", "std")
 
 
-class ConvertedRecording(DerivedRecording):
+class ConvertedRecording(CountingRecording):
     """A recording in another dtype; ``tally`` counts the values outside its range.
 
     Parameters
@@ -49,16 +48,6 @@ class ConvertedRecording(DerivedRecording):
     def __init__(self, source: Recording, dtype: Any) -> None:
         super().__init__(source, dtype=dtype)
         self._counts = can_clip(source.dtype, dtype)
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the lock: the other process makes a new lock."""
-        return {k: v for k, v in vars(self).items() if k != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that another process sent."""
-        vars(self).update(state)
-        self._lock = threading.Lock()
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
@@ -69,11 +58,6 @@ class ConvertedRecording(DerivedRecording):
         if self._counts:
             self.add(clipped)
         return np.ascontiguousarray(values)
-
-    def add(self, count: int) -> None:
-        """Add to the number of clipped values; several threads may call this."""
-        with self._lock:
-            self.tally += count
 
 
 @dataclass(frozen=True)

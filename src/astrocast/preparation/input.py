@@ -322,17 +322,13 @@ def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
     count = channel_count(settings.channels)
     if isinstance(source, Recording):
         return open_interleaved(source, channels=count)
-    return open_interleaved(
-        source,
-        settings.loc_in,
-        sep=settings.sep,
-        channels=count,
-        plane=settings.plane,
-        position=settings.position,
-        channel=settings.channel,
-        axes=settings.axes,
-        missing=settings.missing,
-    )
+    return open_interleaved(source, channels=count, **choices_of(settings))
+
+
+def choices_of(settings: ConversionSettings) -> dict[str, Any]:
+    """Return the arguments of `open_interleaved` that choose a part of a file."""
+    names = ("sep", "plane", "position", "channel", "axes", "missing")
+    return {"loc": settings.loc_in} | {name: getattr(settings, name) for name in names}
 
 
 def store_frame_quality(

@@ -7,20 +7,8 @@ from typing import Any, Literal
 
 from astrocast.errors import InvalidTypeError, InvalidValueError
 from astrocast.kernels.ragged.normalize import Mode, Name, Step
+from astrocast.kernels.ragged.resizing import PadMode
 from astrocast.settings.base import Settings, parameter
-
-PadMode = Literal[
-    "constant",
-    "edge",
-    "linear_ramp",
-    "maximum",
-    "mean",
-    "median",
-    "minimum",
-    "reflect",
-    "symmetric",
-    "wrap",
-]
 
 
 class NormalizationStep(Settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from astrocast.kernels.ragged.ragged import (
     reduce_each,
 )
 
-PAD_MODES = (
+PadMode = Literal[
     "constant",
     "edge",
     "linear_ramp",
@@ -24,7 +26,8 @@ PAD_MODES = (
     "reflect",
     "symmetric",
     "wrap",
-)
+]
+PAD_MODES: tuple[str, ...] = get_args(PadMode)
 
 
 @njit(cache=True, nogil=True)
