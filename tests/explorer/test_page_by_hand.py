@@ -220,6 +220,14 @@ def test_the_timeline_says_what_motion_found_and_chooses_events(anna: Any) -> No
     anna.until(f"explorer.store.get().selected === {event}")
 
 
+def test_labels_of_a_short_time_differ(anna: Any) -> None:
+    found = anna.get(
+        "import('/static/js/format.js').then((m) => [m.formatTicks([0, 1, 2], 15),"
+        " m.formatTicks([0, 100], 5), m.formatTicks([0, 5], null)])"
+    )
+    assert found == [["0 s", "0.067 s", "0.133 s"], ["0 s", "20 s"], [0, 5]]
+
+
 def test_the_table_is_filtered_and_sorted_by_any_column(anna: Any) -> None:
     page = anna.page
     page.click("#tab-events")
