@@ -24,7 +24,7 @@ from astrocast.kernels.masks.scattered import largest_region
 #: a faint and a clear event fill: a larger or moving event is not separable into
 #: footprint x time course. A faint one is ragged: it may have more pixels, as many as
 #: fill the second share with the same number of voxels
-_LARGEST, _FILL = 75, (0.2, 0.4)
+_LARGEST, _FILL = 70, (0.2, 0.4)
 #: peak of the footprint over its noise: below the first an event is not refined, above
 #: the second its footprint is not smoothed
 _LEAST_HEIGHT, _CLEAR = 5.0, 16.0
