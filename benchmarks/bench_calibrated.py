@@ -27,10 +27,8 @@ result = len(read_events(found, ["v_area"]))
 """
 
 
-def write_movie(path: Path, frames: int) -> None:
-    """Write a simulated raw recording of that many frames of 256 x 256 pixels, two
-    events per ten frames.
-    """
+def write_movie(path: Path, frames: int, events_per_frame: float = 0.2) -> None:
+    """Write a simulated raw recording of that many frames of 256 x 256 pixels."""
     from astrocast.settings.simulation import SimulationSettings
     from astrocast.simulation import write_simulation
 
@@ -40,7 +38,7 @@ def write_movie(path: Path, frames: int) -> None:
         rows=SIDE,
         columns=SIDE,
         snr=4.0,
-        events=int(frames * 0.2),
+        events=int(frames * events_per_frame),
         kinds=("static", "growing", "travelling"),
         motion=0.3,
         motion_step=0.1,
@@ -108,8 +106,9 @@ def run(quick: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _many_events(folder, (1_000,) if quick else (1_000, 1_000, 10_000, 100_000))
+        _rate(folder, 100 if quick else 1_000)
         _speed(folder, repeats=1 if quick else 5)
-        for frames in (500, 2000) if quick else (500, 2000, 8000):
+        for frames in (500, 2000) if quick else (1_000, 4_000, 16_000):
             source = folder / f"{frames}.h5"
             write_movie(source, frames)
             peak, spent, events = peak_memory(
@@ -117,6 +116,31 @@ def run(quick: bool) -> None:
             )
             title = f"peak memory, {frames} x {SIDE} x {SIDE}, {events} events"
             line(title, f"{peak:.0f} MB ({spent:.1f} s)", "goal 1500 MB, +10%")
+            source.unlink()
+
+
+def _rate(folder: Path, frames: int) -> None:
+    """Print the voxels per second of a recording with 0.8 events per frame."""
+    from astrocast.detection import Detector
+    from astrocast.io.stores.event_table import read_events
+
+    source = folder / "rate.h5"
+    write_movie(source, frames, events_per_frame=0.8)
+    spent = []
+    for turn in range(2):  # the first one compiles or loads the kernels
+        output = folder / f"rate_{turn}.roi"
+        detector = Detector(source, output)
+        spent.append(_spent(lambda d=detector: d.run("data/ch0", method="calibrated")))
+    cpu, wall = spent[-1]
+    voxels = frames * SIDE * SIDE
+    found = len(read_events(output, ["v_area"]))
+    line(
+        f"{frames} x {SIDE} x {SIDE}, {found} events",
+        f"{voxels / wall / 1e6:.1f} Mvoxel/s ({wall:.2f} s), CPU"
+        f" {1e9 * cpu / voxels:.0f} ns per voxel ({cpu:.2f} s)",
+        "goal 40 Mvoxel/s on two cores",
+    )
+    source.unlink()
 
 
 def _speed(folder: Path, repeats: int, frames: int = 400) -> None:

@@ -36,6 +36,31 @@ BASELINES = {
 }
 
 
+def label_axes(left, middle, right) -> None:
+    left.set(
+        title=f"one pixel with an event, window {WINDOW}",
+        xlabel="time (s)",
+        ylabel="counts",
+    )
+    left.legend(fontsize=8, ncols=2)
+    names = [n.replace("_", "\n") for n in BASELINES]
+    middle.axhline(0, color="black", lw=0.8)
+    middle.set(
+        title="error where nothing happens",
+        ylabel="background - truth (noise sd)",
+        ylim=(-5, 3.6),
+    )
+    middle.set_xticks(range(len(names)), names, fontsize=7)
+    right.axvline(1, color="black", lw=0.8)
+    right.set(
+        title="what is left of events",
+        xlabel="slope of dF against true dF",
+        xlim=(0, 1.25),
+        ylim=(-0.5, 3.6),
+    )
+    right.set_yticks(range(len(names)), names, fontsize=7)
+
+
 def main() -> None:
     made = simulate(SETTINGS)
     truth = made.f0 * made.bleaching[:, None, None] + SETTINGS.offset
@@ -75,28 +100,7 @@ def main() -> None:
         print(
             name, "bias/noise", round(float(np.median(bias)), 2), "slope", kept.round(2)
         )
-    left.set(
-        title=f"one pixel with an event, window {WINDOW}",
-        xlabel="time (s)",
-        ylabel="counts",
-    )
-    left.legend(fontsize=8, ncols=2)
-    names = [n.replace("_", "\n") for n in BASELINES]
-    middle.axhline(0, color="black", lw=0.8)
-    middle.set(
-        title="error where nothing happens",
-        ylabel="background - truth (noise sd)",
-        ylim=(-5, 3.6),
-    )
-    middle.set_xticks(range(len(names)), names, fontsize=7)
-    right.axvline(1, color="black", lw=0.8)
-    right.set(
-        title="what is left of events",
-        xlabel="slope of dF against true dF",
-        xlim=(0, 1.25),
-        ylim=(-0.5, 3.6),
-    )
-    right.set_yticks(range(len(names)), names, fontsize=7)
+    label_axes(left, middle, right)
     figure.savefig(Path(__file__).with_name("baseline.png"), dpi=80)
 
 

@@ -83,6 +83,8 @@ def tune(page: Any) -> None:
         page.wait_for_timeout(400)
         until(page, COMPUTED)
     page.wait_for_timeout(3000)
+    page.evaluate("document.querySelector('#panel-tune .scroll').scrollTo(0, 0)")
+    page.wait_for_timeout(300)
 
 
 def curate(page: Any) -> None:

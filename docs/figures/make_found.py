@@ -1,8 +1,9 @@
-"""Draw what the calibrated detection finds beside the truth.
+"""Draw the events of the default and of the calibrated detection beside the truth.
 
-Two contact sheets: one panel for each kind of event, one for each disturbance. Of each
-pixel, the last event in time is shown, the same event in the same colour on both sides;
-red is what matches no true event. Whole-field events are drawn where they are alone.
+Two contact sheets: three panels for each kind of event, and for each disturbance. Of
+each pixel, the last event in time is shown, the same event in the same colour in all
+panels; events that match no true event are red. Whole-field events are drawn where they
+are alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from astrocast.detection import Detector
 from astrocast.io import open_recording
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.preparation import Delta
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_presets import NUISANCES
 from astrocast.simulation.cases import Case, detect_case, prepare_case
@@ -81,40 +85,66 @@ def hide_wide(shades: Any, events: list[np.ndarray]) -> list[tuple[int, np.ndarr
     ]
 
 
-def draw_case(axes: tuple[Axes, Axes], name: str, case: Case) -> None:
-    """Draw truth and what is found of one recording; print its F1."""
-    truth, table = case.truth()
-    found, _ = detect_case(case)
+def find_by_default(case: Case) -> list[np.ndarray]:
+    """Return the voxels of each event of the default method, on dF of the recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "signal.npy"
+        delta = Delta(case.recording, loc="mc/ch0")
+        np.save(path, np.asarray(delta.run(window=60, method="dF")))
+        with open_event_map(Detector(path).run()) as event_map:
+            labels = event_map.to_array().ravel()
+    at = np.flatnonzero(labels > 0)
+    order = at[np.argsort(labels[at], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def find_all(settings: SimulationSettings, cache: Path) -> dict[str, Any]:
+    """Return mean image, true events, and the events of both methods of a recording."""
+    case = prepare_case(settings, cache)
+    truth, _ = case.truth()
     with open_recording(case.recording, "mc/ch0") as movie:
         image = movie.to_array().mean(axis=0)
+    found, _ = detect_case(case)
+    return {
+        "image": image,
+        "truth": truth,
+        "default": find_by_default(case),
+        "calibrated": found,
+    }
+
+
+def draw_found(axes: Any, name: str, events: dict[str, Any]) -> None:
+    """Draw truth, default and calibrated detection of a recording; print F1."""
+    truth, image = events["truth"], events["image"]
     shades = SHADES[np.arange(len(truth)) * 5 % len(SHADES)]
-    pairs = dict(score(truth, found, 0.5).pairs[:, ::-1].tolist())
-    # what matches no true event is red
-    of_found = [
-        shades[pairs[k + 1] - 1] if k + 1 in pairs else RED for k in range(len(found))
-    ]
     draw_events(axes[0], image, hide_wide(shades, truth))
-    draw_events(axes[1], image, hide_wide(of_found, found))
-    judged = judge_events(truth, found, table["kind"].to_list())
-    f1 = f1_of([judged])["f1"]
-    print(f"{name:<24}{len(truth):>4} true {len(found):>4} found  F1 {f1:.2f}")
     axes[0].set_title(f"{name}: {len(truth)} true", fontsize=8, loc="left")
-    axes[1].set_title(f"{len(found)} found, F1 {f1:.2f}", fontsize=8, loc="left")
+    for ax, method in zip(axes[1:], ("default", "calibrated"), strict=True):
+        found = events[method]
+        pairs = dict(score(truth, found, 0.5).pairs[:, ::-1].tolist())
+        colours = [
+            shades[pairs[k + 1] - 1] if k + 1 in pairs else RED
+            for k in range(len(found))
+        ]
+        draw_events(ax, image, hide_wide(colours, found))
+        f1 = f1_of([judge_events(truth, found)])["f1"]
+        print(f"{name:<20}{method:<12}{len(found):>4} found  F1 {f1:.2f}")
+        ax.set_title(f"{method}: {len(found)}, F1 {f1:.2f}", fontsize=8, loc="left")
 
 
 def draw_sheet(names: list[str], titles: list[str], path: Path, cache: Path) -> None:
-    """Write a contact sheet of recordings, three in a row."""
-    rows = -(-len(names) // 3)
-    figure = Figure(figsize=(11, 2.0 * rows), layout="constrained")
+    """Write a contact sheet of recordings, two in a row."""
+    rows = -(-len(names) // 2)
+    figure = Figure(figsize=(9.5, 1.75 * rows), layout="constrained")
     axes = figure.subplots(rows, 6, squeeze=False)
     for ax in axes.ravel():
         ax.set_axis_off()
     for k, (name, title) in enumerate(zip(names, titles, strict=True)):
         settings = SimulationSettings.preset(name, SNR, seed=SEED)
-        row, column = divmod(k, 3)
-        pair = axes[row, 2 * column], axes[row, 2 * column + 1]
-        draw_case(pair, title, prepare_case(settings, cache))
-    figure.savefig(path, dpi=90)
+        row, column = divmod(k, 2)
+        own = axes[row, 3 * column : 3 * column + 3]
+        draw_found(own, title, find_all(settings, cache))
+    figure.savefig(path, dpi=80)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ PREVIEW = "astrocast.explorer.server.preview:preview"
 def jobs() -> Iterator[Jobs]:
     """Two workers, started once."""
     found = Jobs()
+    found.workers["preview"].patience = 60  # the computer of the tests may be busy
     yield found
     found.close()
 

@@ -68,6 +68,18 @@ def test_an_unknown_layer_lists_those_there_are(client: Any) -> None:
     assert "mc/ch0" in answer.json()["message"]
 
 
+def test_contrast_is_from_percentiles_of_a_sample_of_frames(
+    client: Any, run: Path
+) -> None:
+    frames = np.unique(np.linspace(0, 119, 12, dtype=int))
+    sample = movie(run, "mc/ch0")[frames]
+    for low, high in ((0, 100), (1, 99)):
+        values = {"layer": "mc/ch0", "low": low, "high": high}
+        found = client.get(f"{BASE}/contrast", params=values).json()
+        expected = np.percentile(sample, (low, high))
+        assert (found["low"], found["high"]) == pytest.approx(tuple(expected), rel=1e-5)
+
+
 @pytest.mark.parametrize(("kind", "function"), [("mean", np.mean), ("std", np.std)])
 def test_projections_are_over_all_frames(
     client: Any, run: Path, kind: str, function: Any

@@ -198,6 +198,41 @@ def test_layers_are_side_by_side_and_contrast_is_set_by_hand(anna: Any) -> None:
     anna.until("explorer.views.views.length === 1")
 
 
+def test_any_column_gives_the_colours_of_the_events(anna: Any) -> None:
+    by_column = {}
+    for name in ("z0", "kind", "v_area"):
+        anna.page.get_by_title("Column that colours the events").select_option(name)
+        anna.until(f"explorer.store.get().colourBy === '{name}'")
+        colours = anna.get(f"{events(anna)}.map((e) => explorer.colourOf(e))")
+        values = anna.get(f"explorer.column('{name}').values")
+        pairs = list(zip(values, colours, strict=True))
+        assert len(set(pairs)) == len(set(values))  # one colour for each value
+        by_column[name] = colours
+    first, last = np.argmin(values), np.argmax(values)
+    assert by_column["v_area"][first] != by_column["v_area"][last]
+    assert by_column["v_area"] != by_column["z0"]
+    anna.page.get_by_title("Column that colours the events").select_option("z0")
+
+
+def test_a_channel_is_chosen(tmp_path: Path, module_serve: Any, visit: Any) -> None:
+    import tifffile
+
+    movie = np.zeros((6, 2, 16, 16), np.uint16)
+    movie[:, 0, :8], movie[:, 1, 8:] = 500, 500
+    path = tmp_path / "two.tif"
+    tifffile.imwrite(path, movie, imagej=True, metadata={"axes": "TCYX"})
+    person = visit(module_serve(Workspace(path)))
+    rows = "explorer.views.views[0].grey.map((v) => v > 128 ? 1 : 0)"
+    person.until(f"{rows}[0] === 1 && {rows}[255] === 0")
+    person.page.get_by_label("Channel").select_option("ch1")
+    person.until("explorer.views.views[0].layer.channel === 'ch1'")
+    person.until(
+        f"explorer.views.views[0].grey && {rows}[0] === 0 && {rows}[255] === 1"
+    )
+    assert person.problems == []
+    person.page.context.close()
+
+
 def test_the_timeline_says_what_motion_found_and_chooses_events(anna: Any) -> None:
     box = anna.page.locator("#timeline canvas").first.bounding_box()
     anna.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 6)
@@ -220,6 +255,14 @@ def test_the_timeline_says_what_motion_found_and_chooses_events(anna: Any) -> No
     anna.until(f"explorer.store.get().selected === {event}")
 
 
+def test_labels_of_a_short_time_differ(anna: Any) -> None:
+    found = anna.get(
+        "import('/static/js/format.js').then((m) => [m.formatTicks([0, 1, 2], 15),"
+        " m.formatTicks([0, 100], 5), m.formatTicks([0, 5], null)])"
+    )
+    assert found == [["0 s", "0.067 s", "0.133 s"], ["0 s", "20 s"], [0, 5]]
+
+
 def test_the_table_is_filtered_and_sorted_by_any_column(anna: Any) -> None:
     page = anna.page
     page.click("#tab-events")
@@ -240,6 +283,8 @@ def test_settings_are_compared_and_taken_back(anna: Any) -> None:
     page.click("#tab-tune")
     field = page.locator("#field-detection-calibration-min_size")
     first = field.input_value()
+    words = page.locator("#field-detection-exclude_border-choices option")
+    assert words.all_text_contents() == ["auto"]
     for value in ("200", "1500"):
         field.fill(value)
         field.press("Tab")
@@ -259,6 +304,25 @@ def test_settings_are_compared_and_taken_back(anna: Any) -> None:
     page.get_by_role("button", name="--set", exact=True).click()
     page.wait_for_selector("#panel-tune pre")
     anna.press("Escape")
+
+
+def test_a_run_in_progress_is_shown_after_the_page_is_loaded_again(
+    run: Path, client: Any, visit: Any
+) -> None:
+    person = visit(client)
+    panel = person.page.locator("#panel-tune")
+    person.page.click("#tab-tune")
+    panel.get_by_label("Name of the new results").fill("whole")
+    panel.get_by_role("button", name="Run on the whole recording").click()
+    panel.get_by_role("button", name="Cancel").wait_for()
+    person.page.reload()
+    person.page.wait_for_selector("body[data-ready]")
+    panel.get_by_role("button", name="Cancel").wait_for()
+    assert panel.get_by_role("button", name="Run on the whole recording").is_disabled()
+    panel.locator("a.button", has_text="Open").wait_for()
+    assert (run.parent / "whole" / "report.html").exists()
+    assert person.problems == []
+    person.page.context.close()
 
 
 def test_a_film_is_saved(anna: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The tests hold back answers of the server, as a slow network does, and release t
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
@@ -52,13 +53,15 @@ def held(
 
     With ``requests`` the server gets the request late; else it answers at once.
     """
+    seen: list[Any] = []
     waiting: list[Any] = []
 
     def handle(route: Any) -> None:
-        if waiting:
+        if seen:
             route.continue_()
-        else:
-            waiting.append((route, None if requests else route.fetch()))
+            return
+        seen.append(route)  # another request may arrive while this one is answered
+        waiting.append((route, None if requests else route.fetch()))
 
     def release() -> None:
         end = time.monotonic() + 60
@@ -66,11 +69,17 @@ def held(
             assert time.monotonic() < end, part
             visitor.page.wait_for_timeout(20)
         route, answer = waiting[0]
-        if answer is None:
-            route.continue_()
-        else:
-            route.fulfill(response=answer)
+        request = route.request
+        with visitor.page.expect_event("requestfinished", lambda r: r == request):
+            if answer is None:
+                route.continue_()
+            else:
+                route.fulfill(response=answer)
         visitor.page.wait_for_timeout(400)
+        # the page has drawn: it has used the answer, also on a busy computer
+        visitor.get(
+            "new Promise((go) => requestAnimationFrame(() => setTimeout(go, 50)))"
+        )
 
     visitor.page.route(f"**/*{part}*", handle)
     yield release
@@ -180,14 +189,15 @@ def test_a_region_of_another_tab_stays(visitor: Any, client: Any) -> None:
 
 def test_a_region_drawn_during_a_refresh_stays(visitor: Any) -> None:
     count = visitor.get("explorer.store.get().regions.length")
+    drawn = json.dumps({"name": "new", "kind": "cell", "rings": [SQUARE], "points": []})
     with held(visitor, "/regions?") as release:
         visitor.get("void explorer.refresh()")
-        visitor.get("explorer.store.set({regions: [...explorer.store.get().regions]})")
-        late = "explorer.store.get().regions"
-        visitor.get(f"(window.drawn = {late}, null)")
+        now = "explorer.store.get().regions"
+        visitor.get(f"explorer.store.set({{regions: [...{now}, {drawn}]}})")
         release()
-    assert visitor.get("window.drawn === explorer.store.get().regions")
-    assert visitor.get(f"{late}.length") == count
+    assert visitor.get("explorer.store.get().regions.length") == count + 1
+    visitor.get("void explorer.refresh()")
+    visitor.until(f"explorer.store.get().regions.length === {count}")
 
 
 def test_contrast_of_another_layer_is_not_shown(visitor: Any) -> None:
@@ -238,13 +248,18 @@ def test_a_result_of_another_stage_is_not_shown(visitor: Any) -> None:
 
 def test_the_cursor_stays_where_it_was_put_during_playback(visitor: Any) -> None:
     visitor.get("explorer.player.go(3)")
-    with held(visitor, "/frames?") as release:
-        visitor.press("Space")
-        visitor.page.wait_for_timeout(500)
-        visitor.press("Space", "Home")
+    visitor.until("explorer.views.shown === 3")
+    with held(visitor, "/contrast?") as release:
+        visitor.get("explorer.store.set({layers: ['data/ch0']})")
+        visitor.get("explorer.player.toggle()")
+        visitor.page.wait_for_timeout(300)
+        visitor.get("explorer.player.toggle()")
+        visitor.get("explorer.player.go(0)")
         release()
     visitor.until("explorer.views.shown === 0")
     assert visitor.get("explorer.store.get().frame") == 0
+    visitor.get("explorer.store.set({layers: ['mc/ch0']})")
+    visitor.until("explorer.views.views[0].layer.key === 'mc/ch0'")
 
 
 def test_a_picture_is_of_the_frame_in_its_name(visitor: Any, tmp_path: Path) -> None:
@@ -254,4 +269,8 @@ def test_a_picture_is_of_the_frame_in_its_name(visitor: Any, tmp_path: Path) -> 
         visitor.page.get_by_role("button", name="PNG").click()
         release()
     assert saved.value.suggested_filename.endswith("-77.png")
+    saved.value.save_as(tmp_path / "picture.png")
+    visitor.page.wait_for_timeout(300)
     assert visitor.get("explorer.views.shown") == 77
+    seen = visitor.get("explorer.views.views[0].canvas.toDataURL()").partition(",")[2]
+    assert (tmp_path / "picture.png").read_bytes() == base64.b64decode(seen)

@@ -39,6 +39,23 @@ def test_a_clip_shows_the_frames(client: Any) -> None:
     assert np.corrcoef(small.ravel(), grey.ravel())[0, 1] > 0.99
 
 
+def test_a_clip_has_outlines_in_the_colours_of_the_page(client: Any, run: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra `video`")
+    row = read_events(run / "recording.ch0.roi").iloc[0]
+    frame = int(row.z0 + row.z1) // 2
+    body = {"layer": "mc/ch0", "first": frame, "last": frame, "low": 0, "high": 900}
+    red = {}
+    for outlines in (True, False):
+        colours = {int(row.name): "#ff0000"}
+        wanted = {**body, "outlines": outlines, "colours": colours}
+        data = client.post(f"{BASE}/clip", json=wanted).content
+        with av.open(BytesIO(data)) as film:
+            picture = next(film.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+        red[outlines] = int((picture[..., 0] - picture[..., 1:].max(axis=2) > 80).sum())
+    assert red[False] == 0
+    assert red[True] > 100
+
+
 def test_a_clip_that_ends_before_it_begins_is_refused(client: Any) -> None:
     body = {"layer": "mc/ch0", "first": 9, "last": 3, "low": 0, "high": 1}
     assert client.post(f"{BASE}/clip", json=body).status_code == 422

@@ -27,7 +27,6 @@ from astrocast.detection.shared_recording import hold_recording, remove_memory_m
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.errors import (
     AstrocastWarning,
-    InvalidValueError,
     OutputExistsError,
     stack_level,
 )
@@ -38,8 +37,6 @@ from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
-
-METHODS = ("default", "calibrated")
 
 
 class Detector:
@@ -221,17 +218,6 @@ class Detector:
         astrocast.errors.OutputExistsError
             The given ``output`` exists already.
         """
-        if method not in METHODS:
-            raise InvalidValueError(
-                f"method is {method!r}; choose one of {', '.join(METHODS)}"
-            )
-        if adjust_for_noise and (threshold is None or method == "calibrated"):
-            warnings.warn(
-                "adjust_for_noise has no effect without an absolute threshold; give a"
-                " threshold, or leave out adjust_for_noise",
-                AstrocastWarning,
-                stacklevel=stack_level(),
-            )
         settings: DetectionSettings = DetectionSettings.checked(
             exclude_border=exclude_border,
             threshold=threshold,
@@ -267,9 +253,7 @@ class Detector:
             use_on_disk_sharing=use_on_disk_sharing,
         )
         check_in_force(method, settings, calibration)
-        target = (
-            self.output if self.output is not None else store_path(self.input_path, loc)
-        )
+        target = self.output or store_path(self.input_path, loc)
         calibrated = (
             (calibration or CalibratedSettings()) if method == "calibrated" else None
         )

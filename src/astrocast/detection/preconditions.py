@@ -25,14 +25,31 @@ from astrocast.settings.in_force import (
     ineffective_parameters,
 )
 
+#: definitions of activity
+METHODS = ("default", "calibrated")
+
 
 def check_in_force(
     method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
 ) -> None:
-    """Raise an error for parameters without effect in the calibrated method.
+    """Raise an error for an unknown method, or parameters without effect in it.
 
-    In the default method, warn of parameters that ``threshold`` replaces.
+    In the default method, warn of parameters that ``threshold`` replaces; in both, of
+    ``adjust_for_noise`` without an absolute threshold.
     """
+    if method not in METHODS:
+        raise InvalidValueError(
+            f"method is {method!r}; choose one of {', '.join(METHODS)}"
+        )
+    if settings.adjust_for_noise and (
+        settings.threshold is None or method == "calibrated"
+    ):
+        warnings.warn(
+            "adjust_for_noise has no effect without an absolute threshold; give a"
+            " threshold, or leave out adjust_for_noise",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
     names = ineffective_parameters(method, settings)
     if names and method == "calibrated":
         raise InvalidValueError(describe_ineffective(method, names))

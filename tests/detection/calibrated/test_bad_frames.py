@@ -109,3 +109,38 @@ def test_bad_frames_lie_between_their_neighbours_in_whatever_blocks() -> None:
 def test_what_cannot_be_is_not_mended(bad: np.ndarray | None) -> None:
     recording = open_recording(np.zeros((8, 4, 4), np.uint8))
     assert interpolate_bad_frames(recording, bad) == (recording, None)
+
+
+#: name -> gain of the light of each frame (None: no light), frames
+ALONE = {
+    "eight frames a quarter brighter": (1.25, [10, 30, 50, 70, 84, 100, 110, 140]),
+    "laser off for 14 frames": (None, [*range(72, 86)]),
+    "twenty frames brighter": (1.25, [*range(66, 86)]),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_detector_alone_finds_bad_frames(tmp_path: Path, name: str) -> None:
+    """A raw file without a table of bad frames: four of four events, none false."""
+    rng, size, t = np.random.default_rng(0), 64, np.arange(160)
+    y, x = np.mgrid[:size, :size]
+    still = 400 * (1 + 0.25 * np.sin(x / 5) * np.cos(y / 7)) + rng.normal(
+        0, 15, y.shape
+    )
+    light, labels = np.repeat(still[None], len(t), 0), np.zeros((160, size, size), int)
+    events = ((25, 16, 16), (60, 44, 20), (90, 20, 46), (120, 46, 46))
+    for number, (peak, row, column) in enumerate(events, 1):
+        rise, fall = np.exp(-((t - peak) ** 2) / 4), np.exp((peak - t) / 6)
+        course = np.where(t < peak, rise, fall)[:, None, None]
+        event = course * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 32)
+        light += 300 * event
+        labels[event > 0.3] = number
+    movie = light + rng.normal(0, 12, light.shape)
+    gain, frames = ALONE[name]
+    if gain is None:
+        movie[frames] = rng.normal(20, 4, (len(frames), size, size))
+    else:
+        movie[frames] *= gain
+    found = found_in(tmp_path, np.rint(movie).astype(np.uint16), None)
+    result = score(labels, found)
+    assert (result.recall, result.precision) == (1, 1)

@@ -9,9 +9,12 @@ import pytest
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.background import estimate_background, step_edges
+from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
+from astrocast.kernels.calibrated.noise_moments import LagMoments
 from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
+from astrocast.kernels.frames.invalid import fill_or_keep_counts
 from astrocast.kernels.frames.moments import StepMoments
 
 SHAPE = (320, 48, 56)
@@ -89,6 +92,32 @@ def test_frames_taken_one_by_one_are_those_of_the_whole() -> None:
     whole = residual(movie, 0, found, texture)
     np.testing.assert_array_equal(
         residual(movie[100:107], 100, found, texture), whole[100:107]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2"])
+def test_counts_are_treated_as_the_same_numbers_in_single_precision(dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(90, (64, 40, 50)).astype(dtype)
+    values, invalid = fill_or_keep_counts(counts)
+    assert invalid is None
+    assert values.dtype == counts.dtype.newbyteorder("=")
+    floats = counts.astype(np.float32)
+    np.testing.assert_array_equal(
+        tile_means_of_frames(values, 8), tile_means_of_frames(floats, 8)
+    )
+    found = []
+    for frames in (values, floats):
+        moments = LagMoments(step_edges(64), (40, 50))
+        for start in range(0, 64, 16):
+            moments.add(frames[start : start + 16], start)
+        found.append(moments.summary())
+    np.testing.assert_array_equal(found[0].means, found[1].means)
+    np.testing.assert_array_equal(found[0].half_squares, found[1].half_squares)
+    known = estimate(floats)
+    texture = Texture.of(known.mean, known.variance)
+    np.testing.assert_array_equal(
+        residual(values, 0, known, texture), residual(floats, 0, known, texture)
     )
 
 

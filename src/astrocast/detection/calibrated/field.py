@@ -16,7 +16,7 @@ from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
 from astrocast.kernels.frames.frame_judge import FrameJudge
 from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
-from astrocast.kernels.frames.invalid import fill_invalid
+from astrocast.kernels.frames.invalid import fill_or_keep_counts
 from astrocast.runtime.blocks import Block, map_blocks
 from astrocast.runtime.memory import scale_to_memory
 
@@ -130,7 +130,7 @@ class MeasureField:
     ) -> tuple[NDArray[np.float32], list[FrameStatistics]]:
         """Return means, (frame, tile), and statistics of the block's own frames."""
         own = frames[block.inner]
-        means = tile_means_of_frames(fill_invalid(own)[0], self.side, pool)
+        means = tile_means_of_frames(fill_or_keep_counts(own)[0], self.side, pool)
         return means, _measure_frames(frames, block.lead, pool) if self.judge else []
 
 

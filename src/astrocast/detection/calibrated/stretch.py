@@ -32,7 +32,7 @@ from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture
 from astrocast.kernels.calibrated.spikes import remove_spikes
-from astrocast.kernels.frames.invalid import fill_invalid
+from astrocast.kernels.frames.invalid import fill_or_keep_counts
 from astrocast.kernels.frames.smoothing import (
     gaussian,
     gaussian_weights,
@@ -113,7 +113,7 @@ class Stretch:
             recording,
             blocks_of(recording, start, stop, most=scale_to_memory(READ_VOXELS)),
         ):
-            gathered.add(fill_invalid(frames)[0], block.start - start, pool)
+            gathered.add(fill_or_keep_counts(frames)[0], block.start - start, pool)
         moments = gathered.finish()
         active = None if field_active is None else field_active[start:stop]
         known = cls.of_moments(
@@ -352,7 +352,7 @@ def signal_of(
     NaN voxels have the signal 0. With ``arrays``, both signals are valid up to the next
     call.
     """
-    values, invalid = fill_invalid(frames)
+    values, invalid = fill_or_keep_counts(frames)
     shape = block.stop - block.start, *frames.shape[1:]
     signal, smooth = (
         (None, None)

@@ -17,8 +17,6 @@ from astrocast.runtime.progress import Advance, reporting
 
 #: called with the name of a stage, the amount done and the total amount
 Report = Callable[[str, int, int], None]
-#: seconds until a task that was cancelled must have stopped by itself
-PATIENCE = 1.0
 
 
 class CancelledError(AstrocastError):
@@ -35,10 +33,12 @@ class Worker:
     gentle
         Let a cancelled task stop by itself at its next progress report, so that the
         process keeps its imports and compiled kernels. False: end the process.
+    patience
+        Seconds until the process is ended if the task has not stopped by itself.
     """
 
-    def __init__(self, gentle: bool = False) -> None:
-        self.gentle = gentle
+    def __init__(self, gentle: bool = False, patience: float = 2.0) -> None:
+        self.gentle, self.patience = gentle, patience
         self._busy = threading.Lock()
         self._state = threading.Lock()
         self._task: object = None
@@ -128,7 +128,7 @@ class Worker:
         except (EOFError, OSError) as error:
             if self._cancelled:
                 raise CancelledError("the computation was stopped") from error
-            self._process.join(PATIENCE)
+            self._process.join(self.patience)
             raise AstrocastError(
                 "the process of the computation ended unexpectedly (exit code"
                 f" {self._process.exitcode}); perhaps the memory was full: choose fewer"
@@ -142,7 +142,7 @@ class Worker:
                 return
             self._cancelled = True
             self._stop.set()
-        if self.gentle and self._ended.wait(PATIENCE):
+        if self.gentle and self._ended.wait(self.patience):
             return
         with self._state:
             if self._task == task:

@@ -21,20 +21,28 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.scattered import largest_region
 
 #: most pixels of an event that is refined, and least share of footprint x duration that
-#: it fills: a larger or moving event is not separable into footprint x time course
-_LARGEST, _FILL = 70, 0.4
+#: a faint and a clear event fill: a larger or moving event is not separable into
+#: footprint x time course. A faint one is ragged: it may have more pixels, as many as
+#: fill the second share with the same number of voxels
+_LARGEST, _FILL = 70, (0.2, 0.4)
 #: peak of the footprint over its noise: below the first an event is not refined, above
 #: the second its footprint is not smoothed
 _LEAST_HEIGHT, _CLEAR = 5.0, 16.0
+#: peak of the smoothed footprint over its noise, below which it is not refined; noise
+#: after / before this smoothing
+_LEAST_SURE, _GAIN = 6.0, 0.28
 #: share of its peak above which a pixel belongs to the footprint: of a footprint up to
 #: the first height over its noise, which is smoothed, and from the second height on
 _EDGE, _CLEAR_EDGE = (0.42, 0.28), (10.0, 16.0)
-#: standard deviation, in pixels, of the smoothing of a footprint at the least height
-_SMOOTH = 0.8
+#: standard deviations, in pixels and frames, of the smoothing of footprint and course:
+#: at the least height, and while they are fitted
+_SMOOTH, _WHILE_FITTED = (0.8, 1.0), (1.0, 1.0)
 #: times that footprint and course are fitted
 _ROUNDS = 3
 #: least share of the refined extent that lies in the first extent
 _WITHIN = 0.7
+#: and least share of the first extent that it has
+_LEAST_LEFT = 0.12
 
 
 def fine_extents(
@@ -131,7 +139,8 @@ def _refine_extent(
     size = rows * columns
     pixels = np.unique(extent % size)
     f0, f1 = extent[0] // size, extent[-1] // size + 1
-    if len(pixels) > _LARGEST or len(extent) < _FILL * (f1 - f0) * len(pixels):
+    fill = len(extent) / ((f1 - f0) * len(pixels))
+    if len(pixels) * min(1.0, fill / _FILL[1]) > _LARGEST or fill < _FILL[0]:
         return extent
     corner = np.array([pixels.min() // columns, (pixels % columns).min()])
     high = pixels.max() // columns + 1 - corner[0]
@@ -150,15 +159,17 @@ def _refine_extent(
     footprint, course = _fit(grid, known, extent, corner, f0, rows, columns)
     power = (course * course).sum()
     height = footprint.max() * np.sqrt(power) / max(spread, 1e-30)
-    if height < _LEAST_HEIGHT:
-        return extent
-    much = min(max((_CLEAR - height) / (_CLEAR - _LEAST_HEIGHT), 0.0), 1.0)
-    footprint = _smooth_image(footprint, _SMOOTH * np.sqrt(much))
-    course = _smooth_image(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
-    # a blurred edge lies at half of its height
-    highest = _top(footprint.ravel())
     low, high = _CLEAR_EDGE
     clear = min(max((height - low) / (high - low), 0.0), 1.0)
+    smooth = _smooth_image(footprint, _WHILE_FITTED[0])
+    sure = smooth.max() * np.sqrt(power) / max(_GAIN * spread, 1e-30)
+    if sure < _LEAST_SURE or fill < _FILL[0] + clear * (_FILL[1] - _FILL[0]):
+        return extent
+    much = min(max((_CLEAR - height) / (_CLEAR - _LEAST_HEIGHT), 0.0), 1.0)
+    footprint = _smooth_image(footprint, _SMOOTH[0] * np.sqrt(much))
+    course = _smooth_image(course.reshape(1, -1), _SMOOTH[1] * np.sqrt(much)).ravel()
+    # a blurred edge lies at half of its height
+    highest = _top(footprint.ravel())
     edge = _EDGE[0] + clear * (_EDGE[1] - _EDGE[0])
     footprint = np.where(footprint < edge * highest, 0.0, footprint)
     level = share * highest * _top(course)
@@ -192,11 +203,19 @@ def _fit(
         footprint[y * wide + x] += 1.0
     signal, there = grid.reshape(n, size), known.reshape(n, size)
     for _ in range(_ROUNDS):
+        # noise would otherwise decide where the event is
+        smooth = _smooth_image(footprint.reshape(high, wide), _WHILE_FITTED[0])
+        weights = smooth.copy().ravel()
         for t in range(n):
-            course[t] = _ratio(footprint, signal[t], there[t])
-        course /= max(_top(course), 1e-30)
+            course[t] = _ratio(weights, signal[t], there[t])
+        weights = _smooth_image(course.reshape(1, -1), _WHILE_FITTED[1]).copy().ravel()
         for p in range(size):
-            footprint[p] = _ratio(course, signal[:, p], there[:, p])
+            footprint[p] = _ratio(weights, signal[:, p], there[:, p])
+    for t in range(n):
+        course[t] = _ratio(footprint, signal[t], there[t])
+    course /= max(_top(course), 1e-30)
+    for p in range(size):
+        footprint[p] = _ratio(course, signal[:, p], there[:, p])
     return footprint.reshape(high, wide), course
 
 
@@ -280,4 +299,5 @@ def _chosen(
                     at = np.searchsorted(extent, out[k])
                     inside += at < len(extent) and extent[at] == out[k]
                     k += 1
-    return out[:k].copy() if inside >= _WITHIN * k else extent
+    least = max(_WITHIN * k, _LEAST_LEFT * len(extent))
+    return out[:k].copy() if inside >= least else extent

@@ -46,9 +46,10 @@ def tiles_of(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def mean_tiles(frame: Any, side: int, out: Any) -> None:
-    """Write the mean of each tile of a frame (row, column), float32, into ``out``.
+    """Write the mean of each tile of a frame (row, column) into ``out``.
 
-    ``out`` is float32, (tiles,), row after row of tiles.
+    ``frame`` float32, uint8 or uint16; ``out`` float32 (tiles,), row after row of
+    tiles.
     """
     rows, columns = frame.shape
     wide = (columns + side - 1) // side
@@ -61,7 +62,7 @@ def mean_tiles(frame: Any, side: int, out: Any) -> None:
             for j in range(wide):
                 total = np.float32(0)
                 for x in range(j * side, min((j + 1) * side, columns)):
-                    total += line[x]
+                    total += np.float32(line[x])
                 sums[j] += total
         for j in range(wide):
             width = min((j + 1) * side, columns) - j * side
@@ -108,14 +109,14 @@ def fit_frame(means: Any, light: Any, noise: Any) -> Any:
 
 
 def tile_means_of_frames(
-    frames: NDArray[np.float32], side: int, pool: Executor | None = None
+    frames: NDArray[Any], side: int, pool: Executor | None = None
 ) -> NDArray[np.float32]:
     """Return the mean of each tile in each frame, (frame, tile), float32.
 
     Parameters
     ----------
     frames
-        (frame, row, column), float32, finite.
+        (frame, row, column), float32 (finite), uint8 or uint16.
     side
         Of a tile, in pixels; tiles at the edges may be smaller.
     pool

@@ -79,29 +79,30 @@ class LagMoments:
         self._frames = 0
 
     def add(
-        self, frames: NDArray[np.float32], start: int, pool: Executor | None = None
+        self, frames: NDArray[Any], start: int, pool: Executor | None = None
     ) -> None:
         """Add frames in order; ``start`` counts the first one from the first group.
 
         Parameters
         ----------
         frames
-            (frame, row, column), float32, finite.
+            (frame, row, column), float32 (finite), uint8 or uint16; all of one dtype.
         """
         group = self._group[start : start + len(frames)]
+        before = self._before.astype(frames.dtype, copy=False)
         run_in_threads(
             pool,
             frames.shape[1],
             _add,
             frames,
-            self._before,
+            before,
             group,
             self._sums,
             self._squares,
         )
         self._frames += len(frames)
-        kept = [self._before, frames[-LAGS[-1] :]]
-        self._before = np.concatenate(kept)[-LAGS[-1] :]
+        kept = np.concatenate([before, frames[-LAGS[-1] :]])
+        self._before = kept[-LAGS[-1] :]
 
     @property
     def means(self) -> NDArray[np.float32]:
@@ -137,10 +138,11 @@ class LagMoments:
 def _add(
     lo: int, hi: int, frames: Any, before: Any, group: Any, sums: Any, squares: Any
 ) -> None:
-    """Add rows ``lo`` to ``hi`` of frames (frame, row, column), float32.
+    """Add rows ``lo`` to ``hi`` of frames (frame, row, column).
 
-    ``before`` are the frames before them, ``group`` the group of each, int64. Adds to
-    ``sums`` (group, row, column), float32, and ``squares`` (lag, row, column), float64.
+    ``frames`` float32, uint8 or uint16, ``before`` the frames before them, ``group``
+    the group of each, int64. Adds to ``sums`` (group, row, column), float32, and
+    ``squares`` (lag, row, column), float64.
     """
     n, _, columns = frames.shape
     m = len(before)
@@ -149,7 +151,7 @@ def _add(
         for t in range(n):
             line, total = frames[t, y], sums[group[t], y]
             for x in range(columns):
-                total[x] += line[x]
+                total[x] += np.float32(line[x])
             if t + m >= 1:
                 _add_squares(
                     line, frames[t - 1, y] if t >= 1 else before[m - 1, y], one
@@ -166,9 +168,9 @@ def _add(
 
 @njit(cache=True, nogil=True)
 def _add_squares(line: Any, other: Any, total: Any) -> None:
-    """Add squared differences of two lines, float32, to ``total``, float64."""
+    """Add squared differences of two lines, as float32, to ``total``, float64."""
     for x in range(len(line)):
-        step = line[x] - other[x]
+        step = np.float32(line[x]) - np.float32(other[x])
         total[x] += step * step
 
 

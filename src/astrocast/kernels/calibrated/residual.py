@@ -29,7 +29,7 @@ _FITS, _CLIP = 3, 3.0
 
 
 def residual(
-    frames: NDArray[np.float32],
+    frames: NDArray[Any],
     start: int,
     background: Background,
     texture: Texture,
@@ -41,7 +41,7 @@ def residual(
     Parameters
     ----------
     frames
-        (frame, row, column), float32, finite.
+        (frame, row, column), float32 (finite), uint8 or uint16.
     start
         Number of the first of them, counted from the first frame of the stretch whose
         background this is. Frames beyond the stretch get the background of its end.
@@ -151,7 +151,8 @@ def _above(
 ) -> None:
     """Write frames ``lo`` to ``hi`` less their background into ``out``.
 
-    ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
+    ``frames`` (float32, uint8 or uint16) and ``out`` (float32) are (frame, row,
+    column); ``levels`` the background
     at each step; ``before`` (int64) is the step before each frame, ``share`` (float32)
     its weight; ``maps`` (pattern, row, column) are the patterns, float32; ``courses``
     come from `_factors` and `_end_fit`, ``shared`` and ``texture`` from `_shared_light`
@@ -167,7 +168,7 @@ def _above(
         for y in range(rows):
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
-                into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
+                into[x] = np.float32(line[x]) - (low[x] + s * (high[x] - low[x]))
         for k in range(len(maps)):
             factor, image = factors[k, t], maps[k]
             for y in range(rows):

@@ -352,17 +352,23 @@ def _pulse_length(
         after = before + 1 + length
         rest = sign * (values[after] - values[before])
         # three of four blocks decide: an event may be in one
-        if (np.abs(rest) <= BACK * height + 3 * noise).mean() >= 0.75:
+        if _in_most(np.abs(rest) <= BACK * height + 3 * noise):
             last = sign * (values[after - 1] - values[after])
             top = (sign * (values[before + 1 : after] - values[before])).max(axis=0)
             abrupt = (last >= ABRUPT * top - noise / 2) & (height >= ABRUPT * top)
             if before:  # what rises already is not at rest before the pulse
                 rising = sign * (values[before] - values[before - 1])
                 abrupt &= rising <= ABRUPT * height + 3 * noise
-            return length if abrupt.mean() >= 0.75 else 0
-        if (rest >= THERE * height - 3 * noise).mean() < 0.75:
+            return length if _in_most(abrupt) else 0
+        if not _in_most(rest >= THERE * height - 3 * noise):
             return 0
     return 0
+
+
+def _in_most(blocks: Bool) -> bool:
+    """Return whether three of four blocks, (block,), are marked."""
+    # `mean` of so few values takes ten times as long
+    return bool(4 * np.count_nonzero(blocks) >= 3 * blocks.size)
 
 
 def filled_blocks(stats: FrameStatistics) -> Real:

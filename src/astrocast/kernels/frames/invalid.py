@@ -63,6 +63,28 @@ def fill_invalid(
     return np.where(finite, values, means[:, None, None]).astype(np.float32), ~finite
 
 
+#: dtypes that kernels convert to float32 themselves, value by value
+_COUNTS = (np.uint8, np.uint16)
+
+
+def fill_or_keep_counts(
+    frames: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return frames without NaN and infinite values, and where they were, or None.
+
+    As `fill_invalid`, but frames of 8 and 16 bit are returned as they are, contiguous:
+    for kernels that convert values one by one, which costs less than a copy of all.
+
+    Examples
+    --------
+    >>> fill_or_keep_counts(np.zeros((1, 2, 2), np.uint16))[0].dtype
+    dtype('uint16')
+    """
+    if frames.dtype.type in _COUNTS:
+        return np.ascontiguousarray(frames, frames.dtype.newbyteorder("=")), None
+    return fill_invalid(frames)
+
+
 @njit(cache=True, nogil=True)
 def _is_finite(values: Any) -> bool:
     """Return whether all values, float32 (frame, row, column), are finite."""

@@ -37,14 +37,20 @@ def place_weight(weight: Real, iy: int, ix: int, out: Real) -> None:
     """
     h, w = weight.shape
     first, last = min(max(ix, 0), w), max(min(w, w + ix), 0)
+    # loops, as the assignment of slices costs five times as much
     for y in range(h):
         row = out[y]
         if not 0 <= y - iy < h or last <= first:
-            row[:] = 0
+            for x in range(w):
+                row[x] = 0
             continue
-        row[:first] = 0
-        row[last:] = 0
-        row[first:last] = weight[y - iy, first - ix : last - ix]
+        for x in range(first):
+            row[x] = 0
+        for x in range(last, w):
+            row[x] = 0
+        source, target = weight[y - iy, first - ix : last - ix], row[first:last]
+        for x in range(last - first):
+            target[x] = source[x]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -142,8 +148,9 @@ def _smooth_residual(
                 r = r if abs(r) < np.float32(3e38) else np.float32(0)
                 r = r if r < most else most
                 middle[x] = r if r > -most else -most
-            line[:half] = middle[0]
-            line[half + w :] = middle[w - 1]
+            for x in range(half):
+                line[x] = middle[0]
+                line[half + w + x] = middle[w - 1]
             row = across[y % BOX]
             for x in range(w):
                 row[x] = line[x] + line[x + 1] + line[x + 2] + line[x + 3] + line[x + 4]

@@ -47,8 +47,9 @@ def move_image(image: Real, dy: float, dx: float, out: Real) -> None:
             upper = wy[0] * a[x] + wy[1] * b[x] + wy[2] * c[x] + wy[3] * d[x]
             lower = wy[4] * e[x] + wy[5] * f[x] + wy[6] * g[x] + wy[7] * i[x]
             middle[x] = upper + lower
-        line[:reach] = middle[0]
-        line[reach + w :] = middle[w - 1]
+        for x in range(reach):
+            line[x] = middle[0]
+            line[reach + w + x] = middle[w - 1]
         row, taps = out[y], line[start : start + w + TAPS]
         for x in range(w):
             upper = wx[0] * taps[x] + wx[1] * taps[x + 1] + wx[2] * taps[x + 2]

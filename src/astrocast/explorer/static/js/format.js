@@ -19,6 +19,14 @@ export function formatTime(frame, rate) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
 
+/** Return labels for frames at equal distances: seconds if the frame rate is known. */
+export function formatTicks(frames, rate) {
+  if (!rate) return frames;
+  const step = (frames[1] - frames[0]) / rate;
+  const digits = step > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(step)))) : 1;
+  return frames.map((frame) => `${Number((frame / rate).toFixed(digits))} s`);
+}
+
 /** Return the largest number up to `target` that is 1, 2 or 5 times a power of ten. */
 export function roundLength(target) {
   const power = 10 ** Math.floor(Math.log10(target));

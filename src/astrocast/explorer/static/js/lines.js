@@ -1,6 +1,7 @@
 // Plots of a preview: the background, or the shifts. Dashed: the present result.
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
 import { cssColour, fill, h, rem, row } from "./dom.js";
+import { formatTicks } from "./format.js";
 
 const isNow = (name) => name.endsWith("now");
 
@@ -30,7 +31,6 @@ export function drawLines(box, result, first, rate) {
   const grid = { stroke: cssColour("--line"), width: 1 };
   const font = `${0.78 * rem()}px system-ui, sans-serif`;
   const axis = { stroke: cssColour("--soft"), font, grid, ticks: grid };
-  const formatX = (frame) => (rate ? `${Number((frame / rate).toFixed(1))} s` : frame);
   const series = names.map((name) => ({
     stroke: colourOf(name),
     width: isNow(name) ? 2 : 1.3,
@@ -44,7 +44,7 @@ export function drawLines(box, result, first, rate) {
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false } },
     axes: [
-      { ...axis, size: 2 * rem(), values: (_, ticks) => ticks.map(formatX) },
+      { ...axis, size: 2 * rem(), values: (_, ticks) => formatTicks(ticks, rate) },
       { ...axis, size: 4 * rem() },
     ],
     series: [{}, ...series],

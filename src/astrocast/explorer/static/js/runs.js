@@ -10,12 +10,14 @@ export function createRuns(page, settings) {
   const name = h("input", { type: "text", "aria-label": "Name of the new results" });
   const start = button("Run on the whole recording", () => run(name.value), { kind: "main" });
   const progress = h("div");
+  let suggested = null; // name that the server suggested
   const unfinished = h("div");
 
   /** Show the unfinished runs, and the progress of a run that this or another tab started. */
   async function load() {
     const found = await getJSON(address);
-    name.value ||= found.name;
+    if (!name.value || name.value === suggested) name.value = found.name;
+    suggested = found.name;
     name.title = `New directory in ${found.folder}; existing files are not changed`;
     const continueButton = (other) => button(`Continue ${other}`, () => run(other));
     fill(
@@ -27,13 +29,13 @@ export function createRuns(page, settings) {
     );
     const [job] = Object.values(found.running);
     if (job) follow(job).catch(complain);
+    return found;
   }
 
   async function run(wanted) {
     start.disabled = true; // until the server has answered
     try {
       const job = await send(address, { settings: settings(), name: wanted });
-      if (name.value === wanted) name.value = "";
       fill(unfinished);
       await follow(job.name);
     } catch (error) {
@@ -53,22 +55,29 @@ export function createRuns(page, settings) {
     const text = h("div.soft", { role: "status" }, "waiting");
     const cancel = () => send(`/api/jobs/${job}`, {}, "DELETE").catch(complain);
     fill(progress, bar, row(text, spacer(), button("Cancel", cancel)));
+    progress.scrollIntoView({ block: "nearest" });
+    let done = null;
     try {
-      const done = await watchJob(job, (now) => {
+      done = await watchJob(job, (now) => {
         bar.value = now.total ? now.done / now.total : 0;
         text.textContent = now.stage ? `${now.stage}: ${now.done} of ${now.total}` : "waiting";
       });
       if (isShown()) fill(progress);
       if (done.status === "failed") throw new Error(done.message);
-      if (done.status === "cancelled") say("The run was stopped. You can continue it later.");
-      else showResult(done);
+      if (done.status === "done") showResult(done);
     } finally {
       if (isShown()) {
         follow.job = null;
         start.disabled = false;
       }
-      await load();
+      const { unfinished: names } = await load();
+      if (done?.status === "cancelled") sayStopped(done, names);
     }
+  }
+
+  function sayStopped({ facts }, names) {
+    const canContinue = names.includes(facts.directory.split(/[\\/]/).pop());
+    say(`The run was stopped${canContinue ? "; you can continue it" : " before it began"}.`);
   }
 
   function showResult({ result, facts }) {

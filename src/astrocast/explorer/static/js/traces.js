@@ -2,6 +2,7 @@
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
 import { getJSON } from "./api.js";
 import { cssColour, fill, find, h, rem } from "./dom.js";
+import { formatTicks } from "./format.js";
 import { complain } from "./messages.js";
 import { gutter } from "./timeline.js";
 
@@ -109,7 +110,6 @@ export function createTraces(page) {
     const stroke = { stroke: line, width: 1 };
     const axis = { stroke: text, font, grid: stroke, ticks: stroke };
     const rate = info.frame_rate;
-    const formatX = (frame) => (rate ? `${Number((frame / rate).toFixed(1))} s` : frame);
     return {
       width: box.clientWidth,
       height: box.clientHeight,
@@ -118,7 +118,7 @@ export function createTraces(page) {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: false, range: () => store.get().window.slice() } },
       axes: [
-        { ...axis, size: 2.1 * rem(), values: (_, ticks) => ticks.map(formatX) },
+        { ...axis, size: 2.1 * rem(), values: (_, ticks) => formatTicks(ticks, rate) },
         { ...axis, size: gutter(), values: (_, ticks) => ticks.map(formatTick) },
       ],
       series: [
