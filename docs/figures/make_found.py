@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from astrocast.detection import Detector
 from astrocast.io import open_recording
@@ -144,7 +146,9 @@ def draw_sheet(names: list[str], titles: list[str], path: Path, cache: Path) -> 
         row, column = divmod(k, 2)
         own = axes[row, 3 * column : 3 * column + 3]
         draw_found(own, title, find_all(settings, cache))
-    figure.savefig(path, dpi=80)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=70)
+    Image.open(drawn).convert("RGB").quantize(48).save(path, optimize=True)
 
 
 def main() -> None:

@@ -53,13 +53,15 @@ def held(
 
     With ``requests`` the server gets the request late; else it answers at once.
     """
+    seen: list[Any] = []
     waiting: list[Any] = []
 
     def handle(route: Any) -> None:
-        if waiting:
+        if seen:
             route.continue_()
-        else:
-            waiting.append((route, None if requests else route.fetch()))
+            return
+        seen.append(route)  # another request may arrive while this one is answered
+        waiting.append((route, None if requests else route.fetch()))
 
     def release() -> None:
         end = time.monotonic() + 60
@@ -74,6 +76,10 @@ def held(
             else:
                 route.fulfill(response=answer)
         visitor.page.wait_for_timeout(400)
+        # the page has drawn: it has used the answer, also on a busy computer
+        visitor.get(
+            "new Promise((go) => requestAnimationFrame(() => setTimeout(go, 50)))"
+        )
 
     visitor.page.route(f"**/*{part}*", handle)
     yield release

@@ -34,8 +34,8 @@ _SPREAD, _BALANCE = 0.015, 0.2
 #: it sway although its pattern goes one way only
 _SWAYS, _SMALL = 4, 0.2
 #: share of the bins below which a pattern may be the activity of few places that are
-#: active again and again; share of power in falls of what sways about its level, as
-#: such a place falls less than it rises
+#: active again and again; least share of its power in falls, as such a place falls less
+#: than it rises
 _WIDE, _EVEN = 0.05, 0.43
 #: least slope of what falls with a pattern, as a share of the slope of what rises
 _FALLS = 0.5
@@ -302,9 +302,9 @@ def _goes_both_ways(bins: NDArray[np.float64], course: NDArray[np.float64]) -> b
         return False
     up = (np.maximum(pattern[strong], 0) ** 2).sum() / power
     narrow, one_way = strong.mean() < _WIDE, not _BALANCE < up < 1 - _BALANCE
-    if (narrow or one_way) and low < _EVEN * power:
+    if narrow and (one_way or low < _EVEN * power):
         return False
-    if one_way and (narrow or _crossings(course) < _SWAYS):
+    if one_way and _crossings(course) < _SWAYS:
         return False
     along = bins[:, strong] * model
     fall = along[falls].sum() / low
