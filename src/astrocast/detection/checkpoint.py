@@ -28,7 +28,7 @@ from astrocast.runtime.memory import scale_to_memory
 from astrocast.runtime.provenance import write_json
 
 #: increase it when the events of the same recording change
-ALGORITHM_VERSION = 10
+ALGORITHM_VERSION = 11
 #: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 #: bytes of the latest blocks that are kept in memory: events are read many times

@@ -21,6 +21,7 @@ from astrocast.kernels.parallel import run_in_threads
 #: limit of the value of a pixel, in standard deviations, so that events do not bias the
 #: shift
 _CLIP = 3.0
+_LANES = 16
 #: pixels along each edge that are left out: there motion correction repeats pixels
 _BORDER = 2
 #: prior standard deviation of a displacement, pixels; decides where there is no texture
@@ -147,26 +148,39 @@ def _take_out(
         take_out(frames[t], shifts[t], texture, out[t])
 
 
-# sums in any order are sums of vectors, many times as fast; frames are finite
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
+# Sums of a row are taken in lanes, which are vectors of the processor. Sums in any order
+# (fastmath) would differ in their last bits between callers, as each has a copy.
+@njit(cache=True, nogil=True)
 def displacement(frame: Any, texture: Any) -> Any:
     """Return the displacement of a frame (row, column), (2,); see `without_shake`.
 
-    For other compiled kernels.
+    ``frame`` float32, finite, ``texture`` from `Texture.arrays`. For other compiled
+    kernels.
     """
     _, _, weights, inverse, noise = texture
     rows, columns = frame.shape
+    whole = columns - columns % _LANES
     sums = np.zeros(2, np.float64)
+    a, b = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
     for y in range(rows):
         line, limits, down, right = frame[y], noise[y], weights[0, y], weights[1, y]
-        la, lb = np.float32(0), np.float32(0)
-        for x in range(columns):
+        a[:] = 0
+        b[:] = 0
+        for start in range(0, whole, _LANES):
+            for k in range(_LANES):
+                x = start + k
+                limit = np.float32(_CLIP) * limits[x]
+                value = min(max(line[x], -limit), limit)
+                a[k] += down[x] * value
+                b[k] += right[x] * value
+        for x in range(whole, columns):
             limit = np.float32(_CLIP) * limits[x]
             value = min(max(line[x], -limit), limit)
-            la += down[x] * value
-            lb += right[x] * value
-        sums[0] += np.float64(la)
-        sums[1] += np.float64(lb)
+            a[x - whole] += down[x] * value
+            b[x - whole] += right[x] * value
+        for k in range(_LANES):
+            sums[0] += np.float64(a[k])
+            sums[1] += np.float64(b[k])
     out = np.empty(2, np.float64)
     for i in range(2):
         # frames are corrected in single precision
