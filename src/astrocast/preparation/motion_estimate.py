@@ -63,7 +63,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: increase it when the shifts or the corrected movie of the same recording change
-ALGORITHM_VERSION = 8
+ALGORITHM_VERSION = 9
 #: the template is made from at most this many frames and bytes
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20

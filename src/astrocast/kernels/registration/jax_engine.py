@@ -141,20 +141,17 @@ def _rigid(seen: Any, model: RigidModel) -> Any:
         )
     )
     whole = whole.astype(int)
-    moved, is_start = _displace_frames(seen, whole), model.robust is not None
-    rest = _fine_peaks(moved, model.fine, not is_start) - model.bias
+    rest = _fine_peaks(_displace_frames(seen, whole), model.fine) - model.bias
     limit = np.array(model.limit) / model.view.factor
     return jnp.clip(whole + rest, -limit, limit)
 
 
-def _fine_peaks(moved: Any, fine: Correlator, refined: bool) -> Any:
+def _fine_peaks(moved: Any, fine: Correlator) -> Any:
     """Do what `rigid._fine_peaks` does."""
     jnp = _jax().numpy
     _, h, w = moved.shape
     spectrum = _cross(moved, fine)
     first = _peaks(_maps(spectrum, fine))
-    if not refined:
-        return first
     places = first[:, :, None] + jnp.asarray(FINE_LAGS, np.float32)
     rows = _waves(np.fft.fftfreq(h), places[:, 0])
     columns = _waves(np.fft.rfftfreq(w), places[:, 1]) * jnp.asarray(

@@ -153,16 +153,10 @@ def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.in
     return np.rint(model.step * peaks(maps)).astype(np.int64)
 
 
-def _fine_peaks(
-    moved: NDArray[np.float32], fine: Correlator, refined: bool = True
-) -> NDArray[np.float64]:
-    """Return where the correlation of views with the template peaks, (frame, 2).
-
-    Not ``refined``: to a tenth of a pixel, where least squares follow.
-    """
+def _fine_peaks(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.float64]:
+    """Return where the correlation of views with the template peaks, (frame, 2)."""
     spectrum = cross_spectrum(moved, fine)
-    places = peaks(correlation_maps(spectrum, fine))
-    return refined_peaks(spectrum, fine, places) if refined else places
+    return refined_peaks(spectrum, fine, peaks(correlation_maps(spectrum, fine)))
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
@@ -171,7 +165,6 @@ def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.floa
     Shifts are clipped to ``model.limit``.
     """
     whole = search_shifts(seen, model)
-    moved, is_start = displace_frames(seen, whole), model.robust is not None
-    rest = _fine_peaks(moved, model.fine, not is_start) - model.bias
+    rest = _fine_peaks(displace_frames(seen, whole), model.fine) - model.bias
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)

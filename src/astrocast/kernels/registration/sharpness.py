@@ -195,8 +195,8 @@ def judge_sharpness(
     >>> values[:, 0] = np.linspace(0.98, 1.02, 20)
     >>> values[7, 0] = 0.2
     >>> severity, share = judge_sharpness(values, np.ones(20), np.zeros(20, bool))
-    >>> np.flatnonzero(severity).tolist(), share[7] < 0.25
-    ([7], np.True_)
+    >>> np.flatnonzero(severity).tolist(), bool(share[7] < 0.25)
+    ([7], True)
     """
     severity = np.zeros(len(sharpness))
     values, error = relative_sharpness(sharpness, left_out).T
