@@ -148,8 +148,8 @@ def _take_out(
         take_out(frames[t], shifts[t], texture, out[t])
 
 
-# Sums of a row are taken in lanes, which are vectors of the processor. Sums in any order
-# (fastmath) would differ in their last bits between callers, as each has a copy.
+# Sums of a row are taken in lanes, which are vectors of the processor. With fastmath
+# their order, and so their last bits, would differ between callers: each has a copy.
 @njit(cache=True, nogil=True)
 def displacement(frame: Any, texture: Any) -> Any:
     """Return the displacement of a frame (row, column), (2,); see `without_shake`.
