@@ -18,8 +18,15 @@ from typer.testing import CliRunner
 
 from astrocast.analysis import MultiEvents
 from astrocast.cli.app import app, main
-from astrocast.errors import DatasetNotFoundError, FormatError, NotRunError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    FormatError,
+    NotRunError,
+    OutputError,
+)
+from astrocast.io.writing.lock import OutputLock
 from astrocast.pipeline.complete import find_complete_run
+from astrocast.pipeline.directory import LOCK_FILE
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.study import batch as batch_module
@@ -148,6 +155,18 @@ def test_results_are_those_of_a_single_run(
             assert path.read_bytes() == twin.read_bytes(), path
             compared += 1
     assert compared == 3
+
+
+def test_a_second_batch_in_a_study_is_refused(study: Path):
+    """It would store the refusals of its recordings as their outcomes."""
+    before = (study / "study.json").read_bytes()
+    held = OutputLock(study / LOCK_FILE, study)
+    try:
+        with pytest.raises(OutputError, match=r"another process .* is writing to"):
+            run_study(read_study(study), workers=0)
+    finally:
+        held.release()
+    assert (study / "study.json").read_bytes() == before
 
 
 @pytest.mark.filterwarnings("default")

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
+from astrocast.io.writing.lock import OutputLock
 from astrocast.kernels.parallel import count_cores
+from astrocast.pipeline.directory import LOCK_FILE
 from astrocast.study.directory import StudyDirectory
 from astrocast.study.one_recording import compute, find_complete
 from astrocast.study.table import StudyRow
@@ -68,19 +70,29 @@ def run_study(
     -------
     dict
         Name -> outcome; its ``status`` is "ok" or "failed".
+
+    Raises
+    ------
+    OutputError
+        Another batch works in this study.
     """
     jobs = {row.name: _describe_job(study, row, overwrite) for row in study.rows}
     rows = {row.name: row for row in study.rows}
-    if client is not None:
-        outcomes = _run_on_cluster(client, jobs)
-    elif workers == 0:
-        outcomes = ((name, compute(job)) for name, job in jobs.items())
-    else:
-        outcomes = _run_here(jobs, count_workers(workers, len(jobs)))
-    for name, outcome in outcomes:
-        study.outcomes[name] = outcome
-        study.save()
-        report(rows[name], outcome)
+    study.path.mkdir(parents=True, exist_ok=True)
+    lock = OutputLock(study.path / LOCK_FILE, study.path)
+    try:
+        if client is not None:
+            outcomes = _run_on_cluster(client, jobs)
+        elif workers == 0:
+            outcomes = ((name, compute(job)) for name, job in jobs.items())
+        else:
+            outcomes = _run_here(jobs, count_workers(workers, len(jobs)))
+        for name, outcome in outcomes:
+            study.outcomes[name] = outcome
+            study.save()
+            report(rows[name], outcome)
+    finally:
+        lock.release()
     return study.outcomes
 
 

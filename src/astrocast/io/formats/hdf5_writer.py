@@ -28,6 +28,7 @@ from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import Metadata, RecordingWriter
 from astrocast.io.writing.atomic_update import UpdatedFile
 from astrocast.io.writing.files import check_space, rename_over, sync
+from astrocast.io.writing.lock import OutputLock
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -98,8 +99,6 @@ class HDF5Writer(RecordingWriter):
                 f"writing to {path} needs the name of a dataset (loc), for example"
                 " 'data/ch0'"
             )
-        self._beside = not path.exists()
-        self._target = path.with_name(path.name + PARTIAL) if self._beside else path
         options = _filter_options(compression)
         if options and chunks is None:
             raise InvalidValueError(
@@ -108,6 +107,10 @@ class HDF5Writer(RecordingWriter):
         # check the space before the first byte; compression is assumed to save half
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need // 2 if compression else need, path)
+        self._lock = _lock_new_file(path)
+        # another process may have made it meanwhile
+        self._beside = not path.exists()
+        self._target = path.with_name(path.name + PARTIAL) if self._beside else path
         there = resume.frames() if resume is not None else 0
         if self._beside and not there:
             self._target.unlink(missing_ok=True)
@@ -150,7 +153,11 @@ class HDF5Writer(RecordingWriter):
         See `astrocast.io.writing.atomic_update`.
         """
         if self._beside:
-            self.file = open_file(self._target, "a")
+            try:
+                self.file = open_file(self._target, "a")
+            except Exception:
+                self._unlock()
+                raise
             return
         import hdf5plugin  # noqa: F401 - registers the lz4 and zstd filters
 
@@ -307,6 +314,7 @@ class HDF5Writer(RecordingWriter):
         with self._target.open("r+b") as file:
             sync(file)
         rename_over(self._target, self.path)
+        self._unlock()
 
     def _close_direct(self) -> None:
         if self._direct is not None:
@@ -324,6 +332,19 @@ class HDF5Writer(RecordingWriter):
             self._update.close()
         elif self._resume is None:
             self._target.unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        """Let other processes make the file."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _lock_new_file(path: Path) -> OutputLock | None:
+    """Return the right to make a file; None if it exists, as changes have their own."""
+    if path.exists():
+        return None
+    return OutputLock(path.with_name(path.name + ".lock"), path, temporary=True)
 
 
 def _reason(error: Exception) -> str:

@@ -23,6 +23,8 @@ class OutputLock:
         Lock file of the output; created if it is missing.
     what
         The output, for messages.
+    temporary
+        Remove the lock file with the lock. Otherwise it stays, without effect.
 
     Raises
     ------
@@ -30,33 +32,58 @@ class OutputLock:
         Another process has the lock.
     """
 
-    def __init__(self, path: Path, what: Path) -> None:
-        try:
-            self._file: BinaryIO | None = path.open("a+b")
-        except OSError as error:
-            raise OutputError(
-                f"{what} cannot be written to: {error.strerror or error}"
-            ) from error
-        try:
-            _lock(self._file)
-        except BlockingIOError as error:
-            self._file.seek(0)
-            owner = self._file.read(20).decode(errors="replace").strip()
-            self._file.close()
-            raise OutputError(
-                f"another process{f' ({owner})' if owner else ''} is writing to {what};"
-                " wait until it is done, or choose another output"
-            ) from error
+    def __init__(self, path: Path, what: Path, temporary: bool = False) -> None:
+        self._temporary = path if temporary else None
+        while True:
+            file = _open_locked(path, what)
+            # the one who had it may have removed it since it was opened
+            if not temporary or _is_named(file, path):
+                break
+            file.close()
+        self._file: BinaryIO | None = file
         with suppress(OSError):  # a full disk: the number is only for the message
-            self._file.truncate(0)
-            self._file.write(f"{os.getpid()}".encode())
-            self._file.flush()
+            file.truncate(0)
+            file.write(f"{os.getpid()}".encode())
+            file.flush()
 
     def release(self) -> None:
         """Allow other processes to write."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._file is None:
+            return
+        if self._temporary is not None:
+            with suppress(OSError):  # Windows removes no open file: it stays there
+                self._temporary.unlink()
+        self._file.close()
+        self._file = None
+
+
+def _open_locked(path: Path, what: Path) -> BinaryIO:
+    """Open and lock a file, or raise OutputError."""
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise OutputError(
+            f"{what} cannot be written to: {error.strerror or error}"
+        ) from error
+    try:
+        _lock(file)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read(20).decode(errors="replace").strip()
+        file.close()
+        raise OutputError(
+            f"another process{f' ({owner})' if owner else ''} is writing to {what};"
+            " wait until it is done, or choose another output"
+        ) from error
+    return file
+
+
+def _is_named(file: BinaryIO, path: Path) -> bool:
+    """Return whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: BinaryIO) -> None:
