@@ -18,6 +18,7 @@ from torture.campaigns import (
     _run_whole,
     choose_moment,
     commands,
+    digest_outputs,
     make_folder,
     make_movie,
     make_sources,
@@ -95,7 +96,8 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
     """Change or remove the input of a command while it works.
 
     It ends with the result of the input that it opened, or with one sentence; the same
-    command with the input as it was completes.
+    command with the input as it was completes. A command that opened the input after
+    the change has the result of the changed one.
     """
     rng, report = random.Random(seed), Report()
     with tempfile.TemporaryDirectory() as scratch:
@@ -111,12 +113,19 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
             kind = rng.choice(("removed", "cut", "replaced", "pixels"))
             damage_input(movie, kind)
             code, text = wait_for_child(child)
+            changed = movie.read_bytes() if movie.exists() else b""
             movie.unlink(missing_ok=True)
             movie.write_bytes(before)
             case = f"{name}, input {kind}, case {n}, seed {seed}"
             clear = code == 2 and "Traceback" not in text and "unexpected" not in text
             if code == 0 and _problem_after_kill(folder, expected) is not None:
-                report.note("a mixed result, in silence", case, True)
+                movie.write_bytes(changed)
+                late = digest_outputs(folder) == _result_of(movie, name)
+                movie.write_bytes(before)
+                if late:
+                    report.note(f"{name}: the changed input was opened")
+                else:
+                    report.note("a mixed result, in silence", case, True)
             elif code != 0 and not clear:
                 report.note(f"exit {code}", f"{case}: {text}", True)
             else:
@@ -129,6 +138,15 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
                 else:
                     report.note("it did not go on", f"{case}: {text} / {said}", True)
     return report
+
+
+def _result_of(movie: Path, name: str) -> dict[str, Any]:
+    """Return the results of a command that nobody disturbs; empty if it is refused."""
+    folder = make_folder(movie.parent, f"undisturbed-{name}", name)
+    code, _ = run_child(commands(folder, movie)[name], None, 0, movie)
+    found = digest_outputs(folder) if code == 0 else {}
+    remove(folder)
+    return found
 
 
 def damage_input(movie: Path, kind: str) -> None:

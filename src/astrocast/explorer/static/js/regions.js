@@ -70,10 +70,14 @@ export function createRegions(page) {
       store.set({ regions: saved });
       if (info.has_events) await page.loadEvents();
     };
-    queue = queue.then(task).catch((error) => {
-      complain(error);
-      showList(); // fields show the stored values again
-    });
+    queue = queue.then(task).then(
+      () => true,
+      (error) => {
+        complain(error);
+        showList(); // fields show the stored values again
+        return false;
+      },
+    );
     return queue;
   }
 
@@ -128,15 +132,17 @@ export function createRegions(page) {
   async function loadFile() {
     if (!file.files.length) return;
     const [chosen] = file.files;
-    await change(async (now) => {
+    let text = "";
+    const isStored = await change(async (now) => {
       const found = await upload(`${address}/import`, chosen);
       const shape = (region) => JSON.stringify([region.kind, region.rings, region.points]);
       const existing = new Set(now.map(shape));
       const added = found.filter((region) => !existing.has(shape(region)));
       const skipped = found.length - added.length;
-      say(`${plural(added.length)} loaded${skipped ? `; ${skipped} existed already` : ""}.`);
+      text = `${plural(added.length)} loaded${skipped ? `; ${skipped} existed already` : ""}.`;
       return added.length ? appendRegions(now, added) : null;
     });
+    if (isStored) say(text);
     file.value = "";
   }
 
