@@ -60,6 +60,14 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def module_run(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the tests of a module change one after the other."""
+    folder = tmp_path_factory.mktemp("module") / "copy"
+    shutil.copytree(first_run, folder)
+    return folder / "run"
+
+
 @pytest.fixture
 def run(first_run: Path, tmp_path: Path) -> Path:
     """Return a copy of the run, which the test may change."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import time
 from io import BytesIO
 from pathlib import Path
@@ -23,10 +22,8 @@ TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(scope="module")
-def copied(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page") / "copy"
-    shutil.copytree(first_run, folder)
-    return folder / "run"
+def copied(module_run: Path) -> Path:
+    return module_run
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,8 @@ from astrocast.explorer.server.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def run(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that the tests of this module change one after the other."""
-    folder = tmp_path_factory.mktemp("hand") / "copy"
-    shutil.copytree(first_run, folder)
-    return folder / "run"
+def run(module_run: Path) -> Path:
+    return module_run
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +21,8 @@ SQUARE = [[4, 4], [4, 12], [12, 12], [12, 4]]
 
 
 @pytest.fixture(scope="module")
-def run(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that the tests of this module change one after the other."""
-    folder = tmp_path_factory.mktemp("late") / "copy"
-    shutil.copytree(first_run, folder)
-    return folder / "run"
+def run(module_run: Path) -> Path:
+    return module_run
 
 
 @pytest.fixture(scope="module")

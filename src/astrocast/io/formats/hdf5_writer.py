@@ -85,12 +85,8 @@ class HDF5Writer(RecordingWriter):
         overwrite: bool = False,
         resume: Resume | None = None,
     ) -> None:
-        self.shape, self.dtype, self.path, self.loc = (
-            shape,
-            dtype,
-            path,
-            (loc or "").strip("/"),
-        )
+        self.shape, self.dtype, self.path = shape, dtype, path
+        self.loc = (loc or "").strip("/")
         self._direct: AllocatedChunks | None = None
         self._resume: Resume | None = None
         self._update: UpdatedFile | None = None

@@ -168,7 +168,7 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
     Parameters
     ----------
     labels
-        (frame, row, column), integers; 0 where there is no event.
+        Integers, (frame, row, column). 0 means no event.
 
     Returns
     -------

@@ -25,8 +25,8 @@ function stroke(context, points, scale, close) {
     context.fillRect(column - 3 / scale.x, row - 3 / scale.y, 6 / scale.x, 6 / scale.y);
 }
 
-/** Drag from one point to another; `done([begin, end])`. */
-export function lineTool(page, hint, done) {
+/** Drag from one point to another: `draw` gets [begin, end] meanwhile, `done` at the end. */
+function dragTool(page, hint, draw, done) {
   let points = [];
   say(hint);
   return {
@@ -45,17 +45,23 @@ export function lineTool(page, hint, done) {
       if (!points.length) return false;
       const found = points;
       page.useTool(null);
-      if (Math.hypot(found[0].row - found[1].row, found[0].column - found[1].column) > 0.5)
-        done(found);
+      done(found);
       return true;
     },
     draw(context, scale) {
-      stroke(context, points, scale);
+      if (points.length) draw(context, points, scale);
     },
     cancel() {
       page.useTool(null);
     },
   };
+}
+
+/** Drag from one point to another; `done([begin, end])`. */
+export function lineTool(page, hint, done) {
+  return dragTool(page, hint, stroke, ([begin, end]) => {
+    if (Math.hypot(begin.row - end.row, begin.column - end.column) > 0.5) done([begin, end]);
+  });
 }
 
 /** Click points; a double-click or Enter ends; `done(points)`. */
@@ -118,60 +124,26 @@ export function pointTool(page, hint, done) {
 
 /** Drag a rectangle; `done({rows, columns})` in whole pixels. */
 export function boxTool(page, hint, done) {
-  let points = [];
-  say(hint);
   const { info } = page;
-  function box() {
-    const ordered = (a, b, most) => [
-      Math.max(0, Math.floor(Math.min(a, b))),
-      Math.min(most, Math.ceil(Math.max(a, b))),
+  const ordered = (a, b, most) => [
+    Math.max(0, Math.floor(Math.min(a, b))),
+    Math.min(most, Math.ceil(Math.max(a, b))),
+  ];
+  const box = ([a, b]) => ({
+    rows: ordered(a.row, b.row, info.rows),
+    columns: ordered(a.column, b.column, info.columns),
+  });
+  const draw = (context, points, scale) => {
+    const { rows, columns } = box(points);
+    const corners = [
+      { row: rows[0], column: columns[0] },
+      { row: rows[0], column: columns[1] },
+      { row: rows[1], column: columns[1] },
+      { row: rows[1], column: columns[0] },
     ];
-    return {
-      rows: ordered(points[0].row, points[1].row, info.rows),
-      columns: ordered(points[0].column, points[1].column, info.columns),
-    };
-  }
-  return {
-    drags: true,
-    down(point) {
-      points = [corner(point), corner(point)];
-      return true;
-    },
-    move(point) {
-      if (!points.length) return false;
-      points[1] = corner(point);
-      page.views.redraw();
-      return true;
-    },
-    up() {
-      if (!points.length) return false;
-      const found = box();
-      page.useTool(null);
-      done(found);
-      return true;
-    },
-    draw(context, scale) {
-      if (!points.length) return;
-      const {
-        rows: [r0, r1],
-        columns: [c0, c1],
-      } = box();
-      stroke(
-        context,
-        [
-          [r0, c0],
-          [r0, c1],
-          [r1, c1],
-          [r1, c0],
-        ].map(([row, column]) => ({ row, column })),
-        scale,
-        true,
-      );
-    },
-    cancel() {
-      page.useTool(null);
-    },
+    stroke(context, corners, scale, true);
   };
+  return dragTool(page, hint, draw, (points) => done(box(points)));
 }
 
 /** Paint with a round brush until the tool is left; `done(path, erase)` after a stroke. */
